@@ -1,0 +1,5 @@
+"""``python -m jointcoder``."""
+
+from jointcoder.cli.main import run
+
+run()

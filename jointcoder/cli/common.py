@@ -1,0 +1,117 @@
+"""What all commands share: consoles, one way for errors to leave, one way for JSON to leave, progress.
+
+Data goes to stdout, everything else to stderr. ``NO_COLOR`` is honoured by rich; nothing is drawn in a pipe.
+Heavy modules are imported inside functions so that ``jointcoder --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jointcoder.errors import JointCoderError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+
+
+@dataclass
+class Options:
+    """Options given before the command. One object, filled by the main callback."""
+
+    debug: bool = False
+    quiet: bool = False
+
+
+OPTIONS = Options()
+
+
+def stdout() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def say(message: str) -> None:
+    """A line for the person at the terminal, on stderr; silent with --quiet."""
+    if not OPTIONS.quiet:
+        stderr().print(message, highlight=False)
+
+
+def warn(code: str, message: str) -> None:
+    """A coded remark that does not stop the command."""
+    stderr().print(f"[yellow]{code}[/yellow] {_plain(message)}", highlight=False)
+
+
+def put_json(value: Any) -> None:
+    """One JSON document on stdout: Chinese as it is, indented for people only on a terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def fail(error: JointCoderError) -> NoReturn:
+    """Print a coded error on stderr and leave with its exit code."""
+    console = stderr()
+    console.print(f"[red]{error.code}[/red] {_plain(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        console.print(f"      {_plain(error.hint)}", highlight=False, soft_wrap=True)
+    raise SystemExit(error.exit_code)
+
+
+def guarded(main: Callable[[], Any]) -> None:
+    """Run the program; turn every exception into a coded error and an exit code (traceback with --debug)."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        stderr().print("[yellow]JC901[/yellow] interrupted")
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except JointCoderError as error:
+        if OPTIONS.debug:
+            raise
+        fail(error)
+    except Exception as error:
+        if OPTIONS.debug:
+            raise
+        # The text of a foreign exception may hold note text: only its type is shown.
+        fail(
+            JointCoderError(
+                "JC999", f"unexpected failure ({type(error).__name__})", hint="run again with --debug for details"
+            )
+        )
+
+
+@contextmanager
+def progress(label: str, total: float | None, *, unit: str = "") -> Iterator[Callable[[float], None]]:
+    """A progress bar on a terminal (stderr), nothing in a pipe. Yields ``advance(amount)``."""
+    console = stderr()
+    if OPTIONS.quiet or not console.is_terminal:
+        yield lambda amount: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    amount_column = DownloadColumn() if unit == "bytes" else TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    columns = (TextColumn("{task.description}"), BarColumn(), amount_column, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,57 @@
+"""The command line: one file a command, wired here. Run ``jointcoder --help``.
+
+Exit codes: 0 done, 1 failed, 2 usage, 4 bad input, 5 missing model or code book, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jointcoder import __version__
+from jointcoder.cli import code, codebook, common, doctor, evaluate, models, schema, setup, workflow
+
+app = typer.Typer(
+    name="jointcoder",
+    help="Code hospital encounters on your own machine: diagnoses and procedures, with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("code")(code.code)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(codebook.app, name="codebook")
+app.add_typer(models.app, name="models")
+app.add_typer(workflow.app, name="workflow")
+app.command("setup")(setup.setup)
+app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"jointcoder {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors on stderr.")] = False,
+) -> None:
+    common.OPTIONS.debug, common.OPTIONS.quiet = debug, quiet
+
+
+def run() -> None:
+    """Entry point of the ``jointcoder`` script."""
+    common.guarded(app)
+
+
+if __name__ == "__main__":
+    run()
