@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from jointcoder.errors import ModelError
 from jointcoder.llm import structured
 
 Schema = Mapping[str, Any]
@@ -70,11 +71,17 @@ class Usage:
 
 @dataclass(frozen=True)
 class Generation:
-    """An answer. ``value`` is the parsed, valid JSON, or None with ``error`` (JC302, JC306) set."""
+    """An answer; ``text`` begins with the prompt's ``opening``.
+
+    With a schema, ``value`` is the parsed, valid JSON. ``error`` JC302: it is not valid, ``value`` is None and
+    ``problem`` says why (structure only, no words of the answer). ``error`` JC306: it was cut at its token limit
+    and ``value`` holds the complete items before the cut, or None if nothing valid remains.
+    """
 
     text: str
     value: Any = None
     error: str | None = None
+    problem: str = ""
     repaired: bool = False
     finished: bool = True
     usage: Usage = field(default_factory=Usage)
@@ -128,22 +135,33 @@ class LanguageModel(ABC):
         progress: Progress | None = None,
     ) -> list[Generation]:
         """Answer each prompt, in order. With ``schema`` (flat JSON schema) each answer is parsed and validated;
-        an invalid one is asked for once more with the problem stated, then returned with ``error`` set.
+        an invalid one is asked for once more with the problem stated, then returned with ``error`` set. A cut one
+        is not asked for again, since the same limit would cut it again.
 
         Greedy: the same input gives the same output. Raises ModelError JC304 if a prompt plus ``max_tokens``
-        exceeds the context, JC305 if the engine fails.
+        exceeds the context, JC305 if the engine fails, ValueError if the schema holds a keyword that engines
+        would skip silently.
         """
+        if schema is not None:
+            structured.lint_schema(schema)
+        if not prompts:
+            return []
         answers = self._complete(prompts, schema, max_tokens, adapter, progress)
         if schema is None:
             return answers
         answers = [structured.checked(answer, schema) for answer in answers]
-        broken = [i for i, answer in enumerate(answers) if answer.error]
+        broken = [i for i, answer in enumerate(answers) if answer.error == "JC302"]
         if broken:
             again = [structured.repair_prompt(prompts[i], answers[i]) for i in broken]
-            for i, retry in zip(broken, self._complete(again, schema, max_tokens, adapter, None), strict=True):
+            try:
+                retries = self._complete(again, schema, max_tokens, adapter, None)
+            except ModelError as error:
+                if error.code != "JC304":
+                    raise
+                return answers  # no room to state the problem: the first answers stand, flagged
+            for i, retry in zip(broken, retries, strict=True):
                 second = structured.checked(retry, schema)
-                usage = answers[i].usage + second.usage
-                answers[i] = replace(second, repaired=True, usage=usage)
+                answers[i] = replace(second, repaired=True, usage=answers[i].usage + second.usage)
         return answers
 
     def choose(

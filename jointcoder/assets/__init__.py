@@ -1,0 +1,34 @@
+"""Manifest entry → verified local file: one way for models and code-book sources.
+
+    manifest.py   what there is: entries, hashes, licences, sources
+    store.py      what is here: paths, verified stamps, locks, room on the disk
+    packages.py   package archives through pip, part by part, resumable
+    sources.py    the other sources: installed packages, files, URLs with resume
+    fetch.py      tries the sources in order, verifies, moves into place
+    models.py     a name or a path → the weights to load
+
+Nothing here knows what a model or a code book means; a file is a name, a size and a sha256.
+"""
+
+from __future__ import annotations
+
+from jointcoder.assets.fetch import fetch
+from jointcoder.assets.manifest import Asset, Book, BookSource, Manifest, ModelAsset
+from jointcoder.assets.models import ResolvedModel, resolve_model
+from jointcoder.assets.store import VerifyResult, file_hash, is_verified, locate, verify
+
+__all__ = [
+    "Asset",
+    "Book",
+    "BookSource",
+    "Manifest",
+    "ModelAsset",
+    "ResolvedModel",
+    "VerifyResult",
+    "fetch",
+    "file_hash",
+    "is_verified",
+    "locate",
+    "resolve_model",
+    "verify",
+]

@@ -1,0 +1,326 @@
+"""Wordings → comparable words. The same analysis serves the index (at build time) and the query.
+
+A wording becomes content words (stemmed, spelling and synonyms levelled), a side (left, right, both) and marks
+("other …", "… unspecified"). What is a stop word, a synonym or a side is data: `data/<language>/*`. The tables used
+for the index travel in the artefact, so that index and query can never disagree. This module knows no codes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from threading import Lock
+from typing import Any
+
+LEFT, RIGHT, BOTH = 1, 2, 4
+OTHER, UNSPECIFIED = 1, 2
+SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH}
+MARKS = {"other": OTHER, "unspecified": UNSPECIFIED}
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_HAN = re.compile(r"[㐀-鿿豈-﫿]")
+_PIECE = re.compile(r"[㐀-鿿豈-﫿]+|[^\W_㐀-鿿豈-﫿]+")
+_BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_BREAKS = re.compile(r"[.;:!?,\n\t，。；：、！？|•]")
+_NUMBER_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+TABLES = ("stop", "free", "phrases", "procedures", "sides", "marks", "weights", "abbreviations", "ordinary")
+_Raw = tuple[str, int, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One content word with its place in the text it came from; ``aside`` when it stood in brackets."""
+
+    text: str
+    start: int
+    end: int
+    aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Content words in order, the side named (bits of LEFT, RIGHT, BOTH) and the marks (OTHER, UNSPECIFIED)."""
+
+    words: tuple[Word, ...] = ()
+    side: int = 0
+    marks: int = 0
+
+    @property
+    def key(self) -> str:
+        """The words in order, as one text: equal keys are equal wordings."""
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The word tables of one language: name → rows (tuples of columns)."""
+
+    language: str
+    rows: Mapping[str, tuple[tuple[str, ...], ...]] = field(repr=False)
+
+    @classmethod
+    def load(cls, language: str) -> Tables:
+        """The tables shipped with the program; an absent table is empty."""
+        folder = resources.files("jointcoder.codebook").joinpath("data", language)
+        found = {}
+        for name in TABLES:
+            for suffix in ("tsv", "txt"):
+                file = folder.joinpath(f"{name}.{suffix}")
+                if file.is_file():
+                    found[name] = tuple(_rows(file.read_text("utf-8")))
+        return cls(language, found)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tables:
+        rows = {name: tuple(tuple(row) for row in table) for name, table in data["rows"].items()}
+        return cls(data["language"], rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"language": self.language, "rows": {name: list(map(list, t)) for name, t in self.rows.items()}}
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def get(self, name: str) -> tuple[tuple[str, ...], ...]:
+        return self.rows.get(name, ())
+
+
+def _rows(text: str) -> Iterator[tuple[str, ...]]:
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield tuple(column.strip() for column in line.split("\t"))
+
+
+def level(text: str) -> str:
+    """Case, width and accents levelled (ß → ss); the length may change."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(ch for ch in decomposed if not unicodedata.combining(ch))
+
+
+def language_of(text: str) -> str:
+    """``zh`` when the text holds Chinese characters, else ``en``: enough to choose an index."""
+    return "zh" if _HAN.search(text) else "en"
+
+
+class Analyser:
+    """Base: :meth:`analyse` for wordings and queries. Instances are immutable and may be shared by threads."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.weights = {row[0]: float(row[1]) for row in tables.get("weights")}
+
+    def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
+        raise NotImplementedError
+
+    def runs(self, text: str) -> Iterator[Analysis]:
+        """Running text as stretches without a break, for dictionary matching; offsets into ``text``."""
+        raise NotImplementedError
+
+    def weight(self, word: str) -> float:
+        return self.weights.get(word, 1.0)
+
+
+class WordAnalyser(Analyser):
+    """Languages written with blanks: stemmed words, phrases replaced by their standard wording."""
+
+    def __init__(self, tables: Tables, stemmer: str) -> None:
+        super().__init__(tables)
+        self._stem = _stemmer(stemmer)
+        self._stop = frozenset(self._plain(row[0]) for row in tables.get("stop"))
+        self._free = self._phrase_table((row[0], "") for row in tables.get("free"))
+        self._phrases = self._phrase_table((row[0], row[1]) for row in tables.get("phrases"))
+        more = tuple((row[0], row[1]) for row in tables.get("procedures"))
+        self._procedure_phrases = self._phrase_table(
+            (*((row[0], row[1]) for row in tables.get("phrases")), *more)
+        )
+        self._sides = {self._plain(row[0]): SIDES[row[1]] for row in tables.get("sides")}
+        self._marks = {self._plain(row[0]): MARKS[row[1]] for row in tables.get("marks")}
+        self._abbreviations = {row[0]: row[1] for row in tables.get("abbreviations")}
+        self.weights = {self._stem(level(row[0])): float(row[1]) for row in tables.get("weights")}
+
+    @staticmethod
+    def _plain(text: str) -> str:
+        return " ".join(level(m.group()) for m in _WORD.finditer(text))
+
+    def _phrase_table(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], tuple[str, ...]]:
+        return {
+            tuple(self._stem(w) for w in self._plain(a).split()): tuple(self._plain(b).split())
+            for a, b in pairs
+        }
+
+    def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
+        asides = [m.span() for m in _BRACKETED.finditer(text)]
+        return self._finish(self._words(text, 0, asides, "loosely" if query else "never"), procedures)
+
+    def runs(self, text: str) -> Iterator[Analysis]:
+        at = 0
+        stops = [m.start() for m in _BREAKS.finditer(text) if not _inside_number(text, m.start())]
+        for stop in (*stops, len(text)):
+            if stop > at:
+                words = self._words(text[at:stop], at, (), "exactly")
+                if words:
+                    yield self._finish(words, False)
+            at = stop + 1
+
+    def _words(
+        self, text: str, offset: int, asides: Sequence[tuple[int, int]], expand: str
+    ) -> list[_Raw]:
+        words: list[_Raw] = []
+        for m in _WORD.finditer(text):
+            aside = any(a <= m.start() < b for a, b in asides)
+            start, end, raw = m.start() + offset, m.end() + offset, m.group()
+            expansion = self._expansion(raw, expand)
+            for word in expansion.split() if expansion else (raw,):
+                plain = level(word).replace("’", "'").removesuffix("'s").replace("'", "")
+                words.append((plain, start, end, aside))
+        return words
+
+    def _expansion(self, raw: str, expand: str) -> str | None:
+        """Abbreviations as written in prose; in queries also in small letters (``copd``), three letters or more."""
+        if expand == "never":
+            return None
+        found = self._abbreviations.get(raw)
+        if found is None and expand == "loosely" and len(raw) > 2 and raw.islower():
+            found = self._abbreviations.get(raw.upper())
+        return found
+
+    def _finish(self, words: list[_Raw], procedures: bool) -> Analysis:
+        stems = [self._stem(w[0]) for w in words]
+        phrases = self._procedure_phrases if procedures else self._phrases
+        kept: list[Word] = []
+        side = marks = at = 0
+        while at < len(words):
+            length, target = _longest(stems, at, phrases)
+            if length:
+                start, end, aside = words[at][1], words[at + length - 1][2], words[at][3]
+                parts = [(t, start, end, aside) for t in target]
+            else:
+                free, _ = _longest(stems, at, self._free)
+                if free:
+                    for plain, *_ in words[at : at + free]:
+                        marks |= self._marks.get(plain, 0)
+                    at += free
+                    continue
+                length, parts = 1, [words[at]]
+            for plain, start, end, aside in parts:
+                if plain in self._sides:
+                    side |= self._sides[plain]
+                    continue
+                marks |= self._marks.get(plain, 0)
+                if plain not in self._stop:
+                    kept.append(Word(self._stem(plain), start, end, aside))
+            at += length
+        return Analysis(tuple(kept), side, marks)
+
+
+class HanAnalyser(Analyser):
+    """Chinese: single characters and pairs; runs of letters and digits are words of their own."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._replace = _replacer([(row[0], row[1]) for row in tables.get("phrases")])
+        self._drop = _replacer([(row[0], "") for row in (*tables.get("free"), *tables.get("stop"))])
+        self._sides = tuple((row[0], SIDES[row[1]]) for row in tables.get("sides"))
+        self._marks = tuple((row[0], MARKS[row[1]]) for row in tables.get("marks"))
+        self._strip_sides = _replacer([(row[0], "") for row in tables.get("sides")])
+        self._abbreviations = {row[0].casefold(): row[1] for row in tables.get("abbreviations")}
+
+    def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
+        plain = unicodedata.normalize("NFKC", text).casefold()
+        if query:
+            found = (m.group() for m in _PIECE.finditer(plain))
+            plain = " ".join(self._abbreviations.get(piece, piece) for piece in found)
+        plain = self._replace(plain)
+        side = marks = 0
+        for cue, bit in self._marks:
+            marks |= bit if cue in plain else 0
+        rest = plain
+        for cue, bit in self._sides:
+            if cue in rest:
+                side |= bit
+                rest = rest.replace(cue, " ")
+        plain = self._drop(self._strip_sides(plain))
+        words: list[Word] = []
+        pieces = [m.group() for m in _PIECE.finditer(plain)]
+        for piece in pieces:
+            if _HAN.match(piece):
+                words += [Word(ch, 0, 0) for ch in piece]
+                words += [Word(piece[i : i + 2], 0, 0) for i in range(len(piece) - 1)]
+            else:
+                words.append(Word(piece, 0, 0))
+        return _HanAnalysis(tuple(words), side, marks, "".join(pieces))
+
+    def runs(self, text: str) -> Iterator[Analysis]:
+        """One run per stretch of characters; every word is one character with its place."""
+        for m in _PIECE.finditer(text):
+            raw = m.group()
+            words = tuple(
+                Word(unicodedata.normalize("NFKC", ch).casefold(), m.start() + i, m.start() + i + 1)
+                for i, ch in enumerate(raw)
+            )
+            yield Analysis(words)
+
+    def weight(self, word: str) -> float:
+        base = 0.4 if len(word) == 1 else 1.0
+        return self.weights.get(word, base)
+
+
+@dataclass(frozen=True, slots=True)
+class _HanAnalysis(Analysis):
+    joined: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.joined
+
+
+def analyser(tables: Tables) -> Analyser:
+    """The analyser for the language of ``tables``."""
+    if tables.language == "zh":
+        return HanAnalyser(tables)
+    return WordAnalyser(tables, {"es": "spanish"}.get(tables.language, "english"))
+
+
+def _stemmer(algorithm: str) -> Callable[[str], str]:
+    import Stemmer
+
+    engine = Stemmer.Stemmer(algorithm, 0)
+
+    lock = Lock()  # PyStemmer objects must not be used by two threads at once
+
+    @lru_cache(maxsize=65536)
+    def stem(word: str) -> str:
+        if word.isdigit():
+            return word
+        with lock:
+            return str(engine.stemWord(word))
+
+    return stem
+
+
+def _longest(
+    stems: list[str], at: int, table: Mapping[tuple[str, ...], tuple[str, ...]], limit: int = 5
+) -> tuple[int, tuple[str, ...]]:
+    for length in range(min(limit, len(stems) - at), 0, -1):
+        target = table.get(tuple(stems[at : at + length]))
+        if target is not None:
+            return length, target
+    return 0, ()
+
+
+def _replacer(pairs: list[tuple[str, str]]) -> Callable[[str], str]:
+    if not pairs:
+        return lambda text: text
+    table = dict(pairs)
+    pattern = re.compile("|".join(re.escape(key) for key in sorted(table, key=len, reverse=True)))
+    return lambda text: pattern.sub(lambda m: table[m.group()], text)
+
+
+def _inside_number(text: str, at: int) -> bool:
+    return 0 < at < len(text) - 1 and bool(_NUMBER_POINT.match(text, at))

@@ -1,0 +1,140 @@
+"""The values a code book hands out. All frozen; this module knows nothing of files, searching or building."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from jointcoder.records import System
+
+LEVELS = ("chapter", "block", "category", "code")
+"""``code``: assignable; ``category``: any heading from the three-character category down to the last
+subdivision; ``block``: a range of categories; ``chapter``: the top."""
+
+NOTE_KINDS = (
+    "includes",
+    "inclusion_terms",
+    "excludes1",
+    "excludes2",
+    "code_first",
+    "use_additional",
+    "code_also",
+    "seventh_note",
+    "seventh_characters",
+    "notes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a code book. ``code`` as printed (with its dot); ``name`` in the book's first language."""
+
+    system: System
+    code: str
+    name: str
+    names: Mapping[str, str]
+    billable: bool
+    level: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of a note: where it stands (``origin``, a code), its ``label`` (a 7th character) and its text."""
+
+    kind: str
+    text: str
+    origin: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The notes of one entry, nearest first when inherited ones are included."""
+
+    includes: tuple[Note, ...] = ()
+    inclusion_terms: tuple[Note, ...] = ()
+    excludes1: tuple[Note, ...] = ()
+    excludes2: tuple[Note, ...] = ()
+    code_first: tuple[Note, ...] = ()
+    use_additional: tuple[Note, ...] = ()
+    code_also: tuple[Note, ...] = ()
+    seventh_note: tuple[Note, ...] = ()
+    seventh_characters: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, kind) for kind in NOTE_KINDS)
+
+    def lines(self) -> tuple[Note, ...]:
+        """Every line, by kind."""
+        return tuple(note for kind in NOTE_KINDS for note in getattr(self, kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A wording of an entry: its language, and whether it is a ``name``, an ``inclusion`` term or an ``include``."""
+
+    text: str
+    lang: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """First and last day on which a code may be assigned, both inclusive."""
+
+    start: dt.date
+    end: dt.date
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, dt.date) and self.start <= day <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file a book was built from."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookInfo:
+    """What a book is: ``counts[system]`` = {"entries", "billable"}; ``sha256`` identifies the content."""
+
+    id: str
+    edition: str
+    systems: tuple[System, ...]
+    languages: tuple[str, ...]
+    sha256: str
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A code found by wording. ``score`` lies in (0, 1], 1 = the same wording; comparable within one query."""
+
+    system: System
+    code: str
+    name: str
+    term: str
+    lang: str
+    score: float
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spotted:
+    """A wording of the book found in running text: code-point offsets into that text, and what it may mean."""
+
+    start: int
+    end: int
+    hits: tuple[Hit, ...]

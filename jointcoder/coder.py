@@ -1,0 +1,202 @@
+"""The program on one page: code book, model and workflow opened; ``code(encounter) -> CodedRecord``.
+
+>>> from jointcoder import Coder, Encounter                                   # doctest: +SKIP
+>>> record = Coder().code(Encounter.from_text("Discharge diagnosis: acute appendicitis."))   # doctest: +SKIP
+>>> [(code.code, code.confidence) for code in record.codes]                   # doctest: +SKIP
+
+Then read ``workflow/library/jointcoder.toml``, ``steps/*`` in the order of the flow, and ``codebook/book.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Self
+
+from jointcoder import __version__
+from jointcoder.codebook.book import CodeBook
+from jointcoder.codebook.lookup import Lookup
+from jointcoder.codebook.store import open_book
+from jointcoder.errors import UsageError, name_list
+from jointcoder.llm.base import LanguageModel
+from jointcoder.llm.load import open_model
+from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
+from jointcoder.settings import Settings
+from jointcoder.steps.base import Step, Tools, admission_to_discharge
+from jointcoder.steps.prompting import Prompts
+from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entries
+from jointcoder.workflow.check import Plan, plan
+from jointcoder.workflow.run import Observer, Outcome, answer, run
+from jointcoder.workflow.spec import Workflow, load_workflow
+
+CHARACTERS_PER_TOKEN = 2.0  # a cautious guess, used for planning only where no model is loaded
+
+
+class Coder:
+    """Codes encounters with one code book, one model and one workflow. Not for use by two threads at once.
+
+    ``model``, ``code_book`` and ``workflow`` take an object or a name (a path works too); by default what the
+    settings name. ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks
+    for one. Raises AssetError (JC2xx) where one is missing, WorkflowError (JC4xx) where the workflow does not fit.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        model: LanguageModel | str | None = None,
+        code_book: CodeBook | str | None = None,
+        workflow: Workflow | str | None = None,
+        systems: Sequence[System] | None = None,
+    ) -> None:
+        self.settings = settings or Settings.load()
+        named = workflow if workflow is not None else self.settings.workflow
+        self.workflow = named if isinstance(named, Workflow) else load_workflow(named)
+        self.plan: Plan = plan(self.workflow)
+        self.book = code_book if isinstance(code_book, CodeBook) else open_book(self.settings, code_book)
+        self.systems = self._systems(systems)
+        if isinstance(model, LanguageModel):
+            self.model: LanguageModel | None = model
+        else:
+            self.model = self._open_model(model) if self.plan.asks else None
+
+    # ---------------------------------------------------------------------------------------------------- coding
+
+    def code(self, encounter: Encounter, *, observer: Observer | None = None) -> CodedRecord:
+        """One encounter in, one coded record out. Raises InputError where the encounter itself is unfit."""
+        (outcome,) = run(self.plan, [encounter], self.tools, self.model, observer=observer)
+        if outcome.error:
+            raise outcome.error
+        return self._record(outcome)
+
+    def code_many(
+        self,
+        encounters: Iterable[Encounter],
+        *,
+        progress: Callable[[int], None] | None = None,
+        batch: int = 1,
+    ) -> Iterator[CodedRecord]:
+        """Coded records in order, one for every encounter: an unfit one gives a record with flags and no codes.
+
+        ``batch`` encounters pass each stage together. ``progress`` is called with the number just finished.
+        """
+        source = iter(encounters)
+        while group := list(islice(source, batch)):
+            for outcome in run(self.plan, group, self.tools, self.model):
+                yield self._record(outcome)
+                if progress:
+                    progress(1)
+
+    def normalise(
+        self, terms: Sequence[str], *, kind: Kind, language: str, progress: Callable[[int], None] | None = None
+    ) -> list[list[tuple[str, str]]]:
+        """Each term's (name, code) pairs, most sure first: the standardise stage alone, on bare terms.
+
+        A term that lists several things gives one pair for each.
+        """
+        from jointcoder.text.segment import split_items
+
+        step = next((s for _, s in self.plan.steps if s.name == "standardise" and _kind_of(s) is kind), None)
+        options = step.options if step else StandardiseOptions(kind=kind)
+        assert isinstance(options, StandardiseOptions)
+        results: list[list[tuple[str, str]]] = []
+        for term in terms:
+            items = [term[start:end] for start, end in split_items(term, language)] or [term]
+            chosen = answer(
+                choose_entries([_bare(item, kind) for item in items], self.tools, language, options, None), self.model
+            )
+            pairs = [(choice.hit.name, choice.hit.code) for choice in chosen if choice.hit]
+            results.append(list(dict.fromkeys(pairs)))
+            if progress:
+                progress(1)
+        return results
+
+    # ------------------------------------------------------------------------------------------------- what it uses
+
+    @cached_property
+    def tools(self) -> Tools:
+        """What the steps may use."""
+        known: dict[str, Prompts] = {}
+        model = self.model
+        return Tools(
+            book=self.book,
+            lookup=Lookup(self.book),
+            prompts=lambda language: known.get(language) or known.setdefault(language, Prompts(language)),
+            count_tokens=model.count_tokens if model else lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1,
+            context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
+            systems=self.systems,
+        )
+
+    @cached_property
+    def versions(self) -> Versions:
+        """What produces the records, by name and hash."""
+        info = self.model.info if self.model and self.plan.asks else None
+        return Versions(
+            program=__version__,
+            workflow=self.workflow.name,
+            workflow_hash=self.workflow.hash,
+            model=info.name if info else "",
+            model_hash=info.sha256 if info else "",
+            code_book=self.book.info.id,
+            code_book_hash=self.book.info.sha256,
+        )
+
+    def close(self) -> None:
+        """Free the model."""
+        if self.model is not None:
+            self.model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _systems(self, wanted: Sequence[System] | None) -> tuple[System, ...]:
+        offered = tuple(self.book.info.systems)
+        if missing := [system for system in wanted or () if system not in offered]:
+            raise UsageError(
+                "JC001",
+                f"code book {self.book.info.id} does not hold {name_list(missing)}",
+                hint=f"it holds {name_list(offered)}",
+            )
+        return tuple(wanted) if wanted else offered
+
+    def _open_model(self, name: str | None) -> LanguageModel:
+        from jointcoder.assets import resolve_model
+
+        found = resolve_model(self.settings, name or self.settings.model)
+        return open_model(
+            self.settings, path=found.path, name=found.name, sha256=found.sha256, backend=self.settings.backend
+        )
+
+    def _record(self, outcome: Outcome) -> CodedRecord:
+        state = outcome.state
+        codes = () if outcome.error else (*state.diagnoses, *state.procedures)
+        on = admission_to_discharge(state.encounter)
+        invalid = [c.code for c in codes if not self.book.is_valid(c.system, c.code, on)]
+        flags = state.flags
+        if invalid:
+            # Defence in depth: whatever a workflow does, no code leaves that the code book does not hold.
+            codes = tuple(code for code in codes if code.code not in invalid)
+            flags += (Flag(code="JC501", message=f"not valid, removed: {', '.join(invalid)}"),)
+        return CodedRecord(
+            encounter=state.encounter.id,
+            language=state.language,
+            codes=codes,
+            flags=flags,
+            findings=state.findings,
+            cost=outcome.cost,
+            trace=outcome.trace,
+            versions=self.versions,
+        )
+
+
+def _kind_of(step: Step) -> Kind | None:
+    return getattr(step.options, "kind", None)
+
+
+def _bare(term: str, kind: Kind) -> Term:
+    span = Span(document=0, start=0, end=len(term), quote=term)
+    return Term(term, (Mention(id="t", kind=kind, span=span, name=term, source="term"),))

@@ -1,0 +1,126 @@
+"""How the engine runs on this machine: the options, and the file in which a machine's choice is kept.
+
+``doctor`` writes the file through :mod:`jointcoder.llm.probe`; opening a model reads it. This module imports no
+engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Options that change speed and memory, never answers beyond the stated tolerance.
+
+    ``extra_buffers``: llama.cpp's repacked weights; off, because a default build crashes at its first decode on
+    machines with AMX. ``batch_tokens``: tokens of one engine call, also the grain of progress and interruption.
+    ``parallel``: branches decoded together. ``kept``: prefixes held at once. ``logit_rows``: rows of logits that
+    one call may return (each costs vocabulary × 4 bytes).
+    """
+
+    threads: int | None = None
+    extra_buffers: bool = False
+    flash_attention: bool = True
+    kv_type: Literal["f16", "f32"] = "f16"
+    batch_tokens: int = 512
+    parallel: int = 32
+    kept: int = 8
+    logit_rows: int = 64
+
+    def __post_init__(self) -> None:
+        if self.kv_type not in ("f16", "f32"):
+            raise ValueError("kv_type must be f16 or f32")
+        if min(self.batch_tokens, self.parallel, self.kept, self.logit_rows) < 1:
+            raise ValueError("engine options must be positive")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError("threads must be positive")
+        if self.parallel + self.kept > 256:
+            raise ValueError("parallel + kept may not exceed 256, llama.cpp's limit on sequences")
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Raises ValueError or TypeError on unknown names and bad values."""
+        if not isinstance(value, dict):
+            raise TypeError("engine options must be a JSON object")
+        known = {field.name for field in fields(cls)}
+        if unknown := set(value) - known:
+            raise ValueError(f"unknown engine options: {', '.join(sorted(unknown))}")
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def label(self) -> str:
+        """Short name for tables, e.g. ``2 threads, flash attention, batch 512``."""
+        return ", ".join(
+            [f"{self.threads or 'all'} threads"]
+            + ["repacked weights"] * self.extra_buffers
+            + ["flash attention"] * self.flash_attention
+            + [f"{self.kv_type} cache", f"batch {self.batch_tokens}"]
+        )
+
+
+def usable_cores() -> int:
+    """Cores this process may use (containers and taskset are respected)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def model_key(path: Path) -> str:
+    """Name under which a model's choice is kept: size and name tell models apart without hashing a gigabyte."""
+    return f"{path.name}:{path.stat().st_size}"
+
+
+def load_options(saved: Path, model: Path) -> EngineOptions | None:
+    """The options chosen for ``model`` on this machine, or None if there are none (or they no longer fit)."""
+    try:
+        entry = json.loads(saved.read_text("utf-8"))[model_key(model)]
+        if entry["machine"] != machine():
+            return None
+        return EngineOptions.from_json(entry["options"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def save_options(saved: Path, model: Path, options: EngineOptions, results: list[dict[str, Any]]) -> None:
+    """Keep a choice with the measurements behind it; other models' entries stay. Raises OSError."""
+    try:
+        entries = json.loads(saved.read_text("utf-8"))
+    except (OSError, ValueError):
+        entries = {}
+    if not isinstance(entries, dict):
+        entries = {}
+    entries[model_key(model)] = {"machine": machine(), "options": options.to_json(), "results": results}
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    part = saved.with_name(saved.name + ".part")
+    part.write_text(json.dumps(entries, indent=2), "utf-8")
+    part.replace(saved)
+
+
+def machine() -> dict[str, Any]:
+    """What a choice depends on: a file carried to another machine, or a new engine, makes it void."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        engine = version("llama-cpp-python")
+    except PackageNotFoundError:
+        engine = ""
+    return {"processor": _processor() or platform.machine(), "cores": usable_cores(), "engine": engine}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    keys = ("model name", "model", "stepping")
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    return " ".join(found.get(key, "") for key in keys).strip()

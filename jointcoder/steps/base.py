@@ -1,0 +1,190 @@
+"""The step protocol: state in, update out; what a step needs of the model it *asks* for.
+
+    state ──► step.run(state, tools) ──► update {slot: value}
+                      │  ▲
+          yield Ask   ▼  │  answers
+                   the runner
+
+A step is written for one encounter, top to bottom. Where it needs the model it yields a :class:`Generate` or
+:class:`Choose` and receives the answers; the runner may gather the requests of many encounters into one call,
+cache them, count their cost and keep them for the trace. A step therefore never sees a model object, cannot
+hide a call, and is tested without one. A step declares the slots it ``reads`` and ``writes``; the wiring is
+checked before a run and the declaration is enforced during it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from jointcoder.llm.base import Choice, Context, Generation, Prompt, Question, Schema
+from jointcoder.records import (
+    AssignedCode,
+    Candidate,
+    Encounter,
+    Finding,
+    Flag,
+    Kind,
+    Mention,
+    Section,
+    System,
+)
+
+if TYPE_CHECKING:
+    from jointcoder.codebook.book import CodeBook
+    from jointcoder.codebook.lookup import Lookup
+    from jointcoder.steps.prompting import Prompts
+    from jointcoder.text.chunks import Chunk
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything known of one encounter at one point of its way. Steps return changed copies through updates."""
+
+    encounter: Encounter
+    language: str = ""
+    sections: tuple[Section, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    diagnosis_candidates: tuple[Candidate, ...] = ()
+    procedure_candidates: tuple[Candidate, ...] = ()
+    diagnoses: tuple[AssignedCode, ...] = ()
+    procedures: tuple[AssignedCode, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+    def updated(self, update: Update) -> State:
+        """A copy with the update's slots set and its flags appended."""
+        values = dict(update.values)
+        return replace(self, **values, flags=self.flags + update.flags)
+
+
+SLOTS = frozenset(State.__dataclass_fields__) - {"flags"}
+CODE_SLOTS: Mapping[Kind, str] = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
+CANDIDATE_SLOTS: Mapping[Kind, str] = {
+    Kind.DIAGNOSIS: "diagnosis_candidates",
+    Kind.PROCEDURE: "procedure_candidates",
+}
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a step returns: new values for slots it declared, flags for the record, notes for the trace.
+
+    ``notes`` hold counts and names of code-book entries only, never note text.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Ask for schema-bound text; the answer is ``list[Generation]``."""
+
+    prompts: Sequence[Prompt]
+    schema: Schema | None = None
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Ask for scores of short answers after one context; the answer is ``list[Choice]``."""
+
+    context: Context
+    questions: Sequence[Question]
+
+
+Ask = Generate | Choose
+Answers = list[Any]  # list[Generation] after Generate, list[Choice] after Choose
+Run = Generator[Ask, Answers, Update]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What steps may use besides the state. ``systems`` are the code systems to assign, one per kind at most."""
+
+    book: CodeBook
+    lookup: Lookup
+    prompts: Callable[[str], Prompts]
+    count_tokens: Callable[[str], int]
+    context_tokens: int
+    systems: tuple[System, ...]
+
+    def system(self, kind: Kind) -> System | None:
+        """The code system in use for a kind, or None if that kind is not coded in this run."""
+        return next((system for system in self.systems if system.kind is kind), None)
+
+
+class Options(BaseModel):
+    """Base of a step's options: frozen, unknown names refused, ranges declared on the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KindOptions(Options):
+    """Options of steps that run once per kind."""
+
+    kind: Kind
+
+
+class Step(ABC):
+    """A component of a workflow. Subclasses set ``name``, ``purpose`` and an ``Options`` model."""
+
+    name: ClassVar[str]
+    purpose: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    @abstractmethod
+    def reads(self) -> frozenset[str]:
+        """Slots that must have been written before (``encounter`` always is)."""
+
+    @property
+    @abstractmethod
+    def writes(self) -> frozenset[str]:
+        """Slots that this step may set."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the step may ask the model."""
+        return False
+
+    @abstractmethod
+    def run(self, state: State, tools: Tools) -> Run:
+        """The step itself, a generator: yields asks, returns an Update."""
+
+
+def admission_to_discharge(encounter: Encounter) -> dt.date | None:
+    """The date whose edition of the code book counts: discharge, else admission (guidelines, section I)."""
+    return encounter.discharged or encounter.admitted
+
+
+__all__ = [
+    "CANDIDATE_SLOTS",
+    "CODE_SLOTS",
+    "SLOTS",
+    "Answers",
+    "Ask",
+    "Choice",
+    "Choose",
+    "Generate",
+    "Generation",
+    "KindOptions",
+    "Options",
+    "Run",
+    "State",
+    "Step",
+    "Tools",
+    "Update",
+    "admission_to_discharge",
+]

@@ -1,0 +1,204 @@
+"""code_also: companions that a code's instruction asks for, and pairs that become one combination code.
+
+Rules are data with citations (``steps/data/code_also.toml``): *cue* (a word in the record supports a companion),
+*group* (the instruction offers several codes and the record decides: the model chooses, or "the record does not
+say"), *combine* (two conditions that the classification presumes linked become one code). Companions are
+proposals with their own evidence or verdict; every change carries a Link and a Finding that cites its rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from jointcoder.llm.base import Choice, Question
+from jointcoder.records import AssignedCode, Finding, Link, Severity, Span, System, Verdict
+from jointcoder.steps import base
+from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.common import chunk_of, ranked, record_context, span_at, step_data
+from jointcoder.steps.prompting import LETTERS
+
+Rule = dict[str, Any]
+
+
+class CodeAlsoOptions(base.KindOptions):
+    """``ask_model``: decide groups by the model (without it groups are left alone); ``keep``: the probability that
+    the chosen member of a group must reach; ``cue_confidence``: of a companion supported by a cue word."""
+
+    ask_model: bool = True
+    keep: float = Field(default=0.4, ge=0, le=1)
+    cue_confidence: float = Field(default=0.6, ge=0, le=1)
+
+
+class CodeAlso(base.Step):
+    """Adds companions and combination codes by cited rules."""
+
+    name: ClassVar[str] = "code_also"
+    purpose: ClassVar[str] = "companions and combination codes by cited rules"
+    Options: ClassVar[type[base.Options]] = CodeAlsoOptions
+    options: CodeAlsoOptions
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"encounter", "language", "chunks", CODE_SLOTS[self.options.kind]})
+
+    @property
+    def writes(self) -> frozenset[str]:
+        return frozenset({CODE_SLOTS[self.options.kind]})
+
+    @property
+    def asks(self) -> bool:
+        return self.options.ask_model
+
+    def run(self, state: State, tools: Tools) -> Run:
+        slot = CODE_SLOTS[self.options.kind]
+        codes: list[AssignedCode] = list(getattr(state, slot))
+        system = tools.system(self.options.kind)
+        before = len(codes)
+        codes = combine(codes, self._rules("combine", system), tools, state.language)
+        added = list(self._cued(codes, system, state, tools))
+        groups = list(self._groups(codes, system, tools)) if self.options.ask_model else []
+        if groups:
+            answers = yield from ask_groups(groups, codes, state, tools)
+            added += self._decided(groups, answers, codes, tools, state.language)
+        codes += [code for code in added if code.code not in {c.code for c in codes}]
+        return Update({slot: ranked(codes)}, notes={"added": len(codes) - before, "groups": len(groups)})
+
+    def _rules(self, table: str, system: System | None) -> list[Rule]:
+        return [rule for rule in step_data("code_also").get(table, []) if rule["system"] == system]
+
+    def _cued(
+        self, codes: Sequence[AssignedCode], system: System | None, state: State, tools: Tools
+    ) -> Iterable[AssignedCode]:
+        cues = tools.prompts(state.language).raw("code_also", "cues")
+        for rule in self._rules("cue", system):
+            asking = first_with(codes, rule["when"])
+            spans = cue_spans(state, cues[rule["cue"]]) if asking else ()
+            entry = tools.book.get(System(rule["system"]), rule["add"]) if spans else None
+            if asking and entry and entry.billable:
+                yield AssignedCode(
+                    system=entry.system,
+                    code=entry.code,
+                    name=tools.book.name(entry.system, entry.code, state.language) or entry.name,
+                    confidence=self.options.cue_confidence,
+                    evidence=spans,
+                    links=(Link(relation="companion_of", system=asking.system, code=asking.code),),
+                    checks=(note("code_also.cue", (entry.code, asking.code), rule["citation"]),),
+                    stages=(self.name,),
+                )
+
+    def _groups(
+        self, codes: Sequence[AssignedCode], system: System | None, tools: Tools
+    ) -> Iterable[tuple[Rule, AssignedCode, list[AssignedCode]]]:
+        seen: set[tuple[str, ...]] = set()
+        for rule in self._rules("group", system):
+            asking = first_with(codes, rule["when"])
+            if asking is None or tuple(rule["add"]) in seen or first_with(codes, rule["add"]):
+                continue
+            members = [member for prefix in rule["add"] for member in members_of(prefix, asking, tools)]
+            if len(members) > 1:
+                seen.add(tuple(rule["add"]))
+                yield rule, asking, members
+
+    def _decided(
+        self,
+        groups: Sequence[tuple[Rule, AssignedCode, list[AssignedCode]]],
+        answers: Sequence[Choice],
+        codes: Sequence[AssignedCode],
+        tools: Tools,
+        language: str,
+    ) -> Iterable[AssignedCode]:
+        for (rule, asking, members), answer in zip(groups, answers, strict=True):
+            place = answer.options.index(answer.best)
+            probability = answer.probability(answer.best)
+            if place >= len(members) or probability < self.options.keep:
+                continue
+            verdict = Verdict(
+                step=self.name, question=rule["question"], answer=members[place].name, probability=probability
+            )
+            yield members[place].with_(
+                confidence=probability,
+                evidence=asking.evidence,
+                links=(Link(relation="companion_of", system=asking.system, code=asking.code),),
+                checks=(note("code_also.group", (members[place].code, asking.code), rule["citation"]),),
+                verdicts=(verdict,),
+                stages=(self.name,),
+            )
+
+
+def ask_groups(
+    groups: Sequence[tuple[Rule, AssignedCode, list[AssignedCode]]],
+    codes: Sequence[AssignedCode],
+    state: State,
+    tools: Tools,
+) -> Any:
+    """One question a group, after the part of the record that holds the asking code's last evidence."""
+    prompts = tools.prompts(state.language)
+    texts = prompts.raw("code_also", "questions")
+    questions = []
+    for rule, asking, members in groups:
+        names = [member.name for member in members] + [prompts("code_also", "none")]
+        lines = "\n".join(f"{letter}. {name}" for letter, name in zip(LETTERS, names, strict=False))
+        text = prompts("code_also", "group", name=asking.name, question=texts[rule["question"]], options=lines)
+        questions.append(Question(text, LETTERS[: len(names)]))
+    evidence = groups[0][1].evidence
+    chunk = state.chunks[chunk_of(evidence[-1], state.chunks) if evidence else 0]
+    return (yield Choose(record_context(state, chunk, tools), questions))
+
+
+def members_of(prefix: str, asking: AssignedCode, tools: Tools) -> list[AssignedCode]:
+    """The assignable entry that a group's prefix stands for in this edition (``00.45`` is ``00.4500`` in some)."""
+    book = tools.book
+    for code in (prefix, prefix + "00", prefix + "x00"):
+        entry = book.get(asking.system, code)
+        if entry and entry.billable:
+            return [AssignedCode(system=entry.system, code=entry.code, name=entry.name, confidence=0.0)]
+    return []
+
+
+def combine(codes: Sequence[AssignedCode], rules: Sequence[Rule], tools: Tools, language: str) -> list[AssignedCode]:
+    """The codes with every presumed pair put together; the first of the pair gives way to the combination."""
+    result = list(codes)
+    for rule in rules:
+        first, second = first_with(result, rule["first"]), first_with(result, rule["second"])
+        if not first or not second or first_with(result, rule.get("unless", [])):
+            continue
+        entry = tools.book.get(first.system, rule["becomes"])
+        if entry is None or not entry.billable:
+            continue
+        joined = first.with_(
+            code=entry.code,
+            name=tools.book.name(entry.system, entry.code, language) or entry.name,
+            confidence=min(first.confidence, second.confidence),
+            evidence=tuple(dict.fromkeys((*first.evidence, *second.evidence))),
+            links=(*first.links, Link(relation="with", system=second.system, code=second.code)),
+            checks=(*first.checks, note("code_also.combine", (first.code, second.code), rule["citation"])),
+            stages=(*first.stages, "code_also"),
+        )
+        result = [joined if code is first else code for code in result if code.code != entry.code]
+    return result
+
+
+def first_with(codes: Sequence[AssignedCode], prefixes: Sequence[str]) -> AssignedCode | None:
+    """The first code that starts with one of the prefixes."""
+    return next((code for code in codes if prefixes and code.code.startswith(tuple(prefixes))), None)
+
+
+def cue_spans(state: State, cues: Sequence[str]) -> tuple[Span, ...]:
+    """Where the first cue word stands in the record (whole words for Latin scripts), at most two places."""
+    found: list[Span] = []
+    pattern = "|".join(rf"(?<!\w){re.escape(cue)}(?!\w)" if cue.isascii() else re.escape(cue) for cue in cues)
+    for index, document in enumerate(state.encounter.documents):
+        for match in re.finditer(pattern, document.text, re.IGNORECASE):
+            found.append(span_at(state.encounter.documents, index, *match.span()))
+            if len(found) == 2:
+                return tuple(found)
+    return tuple(found)
+
+
+def note(rule: str, codes: tuple[str, ...], citation: str) -> Finding:
+    """Why a code was added or changed."""
+    return Finding(rule=rule, severity=Severity.ADVICE, codes=codes, message=citation, citation=citation)

@@ -1,0 +1,201 @@
+"""extract: conditions and procedures as the text words them, with spans and assertion. Second of the flow.
+
+Three sources, each of which can be switched off: *list* (the items of a discharge-diagnosis or operation section),
+*model* (copies wordings chunk by chunk; its copies are re-found in the original and dropped when they are not
+there), *dictionary* (code-book wordings found in the text). Experiments D and jointcoder.md, "what we do
+differently" 1. Assigns no codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from jointcoder.llm.base import Generation, Prompt
+from jointcoder.records import Flag, Kind, Mention, Section, Span
+from jointcoder.steps import base
+from jointcoder.steps.base import Generate, Run, State, Tools, Update
+from jointcoder.steps.common import find_span, record_context, span_at, step_data
+from jointcoder.text.assertion import assert_span
+from jointcoder.text.sections import section_kind
+from jointcoder.text.segment import split_items
+
+Source = Literal["list", "model", "dictionary"]
+FIELDS = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
+
+
+class ExtractOptions(base.Options):
+    """``sources`` in use; ``trust_lists``: a kind that the record itself lists is not searched for elsewhere (0.8 %
+    of diagnoses are missing from discharge lists; procedures told elsewhere are mined); ``max_items`` of each kind
+    that the model may list per chunk."""
+
+    sources: tuple[Source, ...] = ("list", "model", "dictionary")
+    trust_lists: bool = True
+    max_items: int = Field(default=16, ge=1, le=60)
+    max_tokens: int = Field(default=480, ge=32, le=4096)
+
+
+class Extract(base.Step):
+    """Mentions from lists, model and dictionary, merged; assertion by ConText."""
+
+    name: ClassVar[str] = "extract"
+    purpose: ClassVar[str] = "conditions and procedures as worded, with spans and assertion"
+    Options: ClassVar[type[base.Options]] = ExtractOptions
+    options: ExtractOptions
+    reads = frozenset({"encounter", "language", "sections", "chunks"})
+    writes = frozenset({"mentions"})
+
+    @property
+    def asks(self) -> bool:
+        return "model" in self.options.sources
+
+    def run(self, state: State, tools: Tools) -> Run:
+        kinds = tuple(kind for kind in Kind if tools.system(kind))
+        found: list[Mention] = []
+        flags: list[Flag] = []
+        if "list" in self.options.sources:
+            for kind in kinds:
+                found += listed(state, kind)
+        if self.options.trust_lists:
+            kinds = tuple(kind for kind in kinds if not any(m.kind is kind for m in found))
+        if "model" in self.options.sources and kinds:
+            copied, flags = yield from self._ask_model(state, tools, kinds)
+            found += copied
+        if "dictionary" in self.options.sources and kinds:
+            found += spotted(state, tools, kinds)
+        mentions = merge(found)
+        notes = {source: sum(m.source == source for m in mentions) for source in self.options.sources}
+        return Update({"mentions": mentions}, tuple(flags), notes)
+
+    def _ask_model(self, state: State, tools: Tools, kinds: Sequence[Kind]) -> Any:
+        prompts = tools.prompts(state.language)
+        schema = list_schema([FIELDS[kind] for kind in kinds], self.options.max_items, named=state.language == "es")
+        instruction = prompts("extract", "instruction")
+        requests = [Prompt(record_context(state, chunk, tools), instruction) for chunk in state.chunks]
+        answers: list[Generation] = yield Generate(requests, schema, self.options.max_tokens)
+        return copied_mentions(state, answers, {FIELDS[kind]: kind for kind in kinds}, self.name)
+
+
+def list_schema(fields: Sequence[str], max_items: int, *, named: bool) -> dict[str, Any]:
+    """Flat schema of the model's answer: a list a kind, of quotes or of {quote, name} where names are foreign."""
+    item: dict[str, Any] = {"type": "string"}
+    if named:
+        pair = {"quote": {"type": "string"}, "name": {"type": "string"}}
+        item = {
+            "type": "object",
+            "properties": pair,
+            "required": ["quote", "name"],
+            "additionalProperties": False,
+        }
+    lists = {field: {"type": "array", "items": item, "maxItems": max_items} for field in fields}
+    return {"type": "object", "properties": lists, "required": list(fields), "additionalProperties": False}
+
+
+def copied_mentions(
+    state: State, answers: Sequence[Generation], kinds: dict[str, Kind], step: str
+) -> tuple[list[Mention], list[Flag]]:
+    """The model's quotes as mentions, re-found in the original; what cannot be found is dropped and counted."""
+    mentions: list[Mention] = []
+    lost = cut = broken = 0
+    for chunk, answer in zip(state.chunks, answers, strict=True):
+        cut += answer.error == "JC306"
+        broken += answer.value is None
+        for field, kind in kinds.items():
+            seen: set[str] = set()
+            for item in (answer.value or {}).get(field, []):
+                quote, name = (item, item) if isinstance(item, str) else (item["quote"], item["name"])
+                if not quote.strip() or quote in seen:
+                    continue
+                seen.add(quote)
+                span = find_span(quote, chunk, state.encounter.documents)
+                if span is None:
+                    lost += 1
+                    continue
+                mentions.append(mention(state, kind, span, name=name.strip() or quote, source="model"))
+    flags = []
+    if lost:
+        flags.append(Flag(code="JC602", step=step, message=f"{lost} wordings not found in the text were dropped"))
+    if cut:
+        flags.append(Flag(code="JC306", step=step, message=f"{cut} of {len(answers)} answers were cut"))
+    if broken:
+        flags.append(Flag(code="JC302", step=step, message=f"{broken} of {len(answers)} parts gave no usable answer"))
+    return mentions, flags
+
+
+def listed(state: State, kind: Kind) -> list[Mention]:
+    """The items of the sections that are lists of this kind (the first group that is present)."""
+    for group in step_data("extract")["lists"][kind.value]:
+        sections = [section for section in state.sections if section.name in group]
+        if sections:
+            return [m for section in sections for m in _items(state, section, kind)]
+    return []
+
+
+def _items(state: State, section: Section, kind: Kind) -> Iterator[Mention]:
+    text = state.encounter.documents[section.document].text
+    start = section.start
+    body = text[start : section.end]
+    if section.heading and body.startswith(section.heading):
+        start += len(section.heading)
+        body = text[start : section.end]
+    for item_start, item_end in split_items(body, state.language):
+        if any(character.isalnum() for character in body[item_start:item_end]):
+            span = span_at(state.encounter.documents, section.document, start + item_start, start + item_end)
+            yield mention(state, kind, span, name=span.quote, source="list")
+
+
+def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
+    """Code-book wordings found in the text."""
+    found = []
+    skipped = set(step_data("extract")["dictionary"]["skip_kinds"])
+    for section in state.sections:
+        if section_kind(section.name) in skipped:
+            continue
+        text = state.encounter.documents[section.document].text[section.start : section.end]
+        for hit in tools.lookup.spot(text, state.language, kinds=kinds):
+            span = span_at(
+                state.encounter.documents,
+                section.document,
+                section.start + hit.start,
+                section.start + hit.end,
+            )
+            found.append(mention(state, hit.hits[0].kind, span, name=span.quote, source="dictionary"))
+    return found
+
+
+def mention(state: State, kind: Kind, span: Span, *, name: str, source: str) -> Mention:
+    """A mention with its section and assertion; its id is its place, so the same place has the same id."""
+    section = section_at(state.sections, span)
+    text = state.encounter.documents[span.document].text
+    assertion = assert_span(text, span.start, span.end, lang=state.language, section=section)
+    identity = f"{'d' if kind is Kind.DIAGNOSIS else 'p'}{span.document}:{span.start}-{span.end}"
+    return Mention(id=identity, kind=kind, span=span, name=name, assertion=assertion, section=section, source=source)
+
+
+def section_at(sections: Sequence[Section], span: Span) -> str:
+    """Name of the section in which the span begins."""
+    for section in sections:
+        if section.document == span.document and section.start <= span.start < section.end:
+            return section.name
+    return ""
+
+
+def merge(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+    """One mention a place: of overlapping ones the longer stays, if a list did not name the shorter as an item."""
+    priority = step_data("extract")["priority"]
+
+    def weight(m: Mention) -> tuple[bool, int, int]:
+        return (m.source == "list", m.span.end - m.span.start, priority[m.source])
+
+    kept: list[Mention] = []
+    for candidate in sorted(mentions, key=lambda m: (weight(m), m.id), reverse=True):
+        if not any(_overlap(candidate, other) for other in kept):
+            kept.append(candidate)
+    return tuple(sorted(kept, key=lambda m: (m.span.document, m.span.start, m.kind)))
+
+
+def _overlap(one: Mention, other: Mention) -> bool:
+    a, b = one.span, other.span
+    return one.kind is other.kind and a.document == b.document and a.start < b.end and b.start < a.end

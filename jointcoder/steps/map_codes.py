@@ -1,0 +1,129 @@
+"""map_codes: every code to full specificity in the edition of the discharge date.
+
+A code that is not assignable is completed (7th character, unspecified subdivision); an unspecified side gives way to
+the sibling whose side the evidence states; a code that is not valid on the date is dropped and said so. After this
+step every code exists in the code book and is billable: the invalid-code rate is 0 by construction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from jointcoder.records import AssignedCode, Flag, Kind, System
+from jointcoder.steps import base
+from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update, admission_to_discharge
+from jointcoder.steps.common import ranked, sentence_around
+
+if TYPE_CHECKING:
+    from jointcoder.codebook.book import CodeBook
+
+Sides = Mapping[str, Sequence[str]]
+
+
+class MapCodes(base.Step):
+    """Completes, sides and dates every code."""
+
+    name: ClassVar[str] = "map_codes"
+    purpose: ClassVar[str] = "full specificity in the edition of the discharge date"
+    reads = frozenset({"encounter", "language", "diagnoses", "procedures"})
+    writes = frozenset({"diagnoses", "procedures"})
+
+    def run(self, state: State, tools: Tools) -> Run:
+        on = admission_to_discharge(state.encounter)
+        lost: list[str] = []
+        changed = 0
+        values: dict[str, tuple[AssignedCode, ...]] = {}
+        for kind in Kind:
+            mapped = []
+            for code in getattr(state, CODE_SLOTS[kind]):
+                final = self._map(code, state, tools, on)
+                if final is None:
+                    lost.append(code.code)
+                    continue
+                changed += final.code != code.code
+                mapped.append(final)
+            values[CODE_SLOTS[kind]] = ranked(unique(mapped))
+        flags = ()
+        if lost:
+            message = f"not assignable in {tools.book.info.edition} on the date, dropped: {', '.join(sorted(lost))}"
+            flags = (Flag(code="JC501", step=self.name, message=message),)
+        yield from ()
+        return Update(values, flags, {"changed": changed, "dropped": len(lost), "edition": tools.book.info.edition})
+
+    def _map(self, code: AssignedCode, state: State, tools: Tools, on: dt.date | None) -> AssignedCode | None:
+        book, final = tools.book, code.code
+        entry = book.get(code.system, final)
+        if entry is None:
+            return None
+        if not entry.billable:
+            completed = book.default_billable(code.system, final)
+            if completed is None:
+                return None
+            final = completed.code
+        if code.system is System.ICD10CM:
+            text = " ".join(sentence_around(s, state.encounter.documents, reach=40) for s in code.evidence)
+            final = sided(book, code.system, final, text, tools.prompts(state.language).raw("map_codes", "sides"))
+        if not book.is_billable(code.system, final) or not book.is_valid(code.system, final, on):
+            return None
+        name = book.name(code.system, final, state.language) or book.name(code.system, final, "en") or code.name
+        return code.with_(code=final, name=name, stages=(*code.stages, self.name))
+
+
+def sided(book: CodeBook, system: System, code: str, text: str, sides: Sides) -> str:
+    """The sibling of an "unspecified side" code whose side the text states; the code itself if it states none, or
+    more than one."""
+    name = (book.name(system, code, "en") or "").casefold()
+    if not re.search(r"\bunspecified\b", name):
+        return code
+    stated = [side for side in ("left", "right", "bilateral") if states(text, sides[side])]
+    if len(stated) != 1:
+        return code
+    wanted = _side_names(name, stated[0])
+    parent = book.parent(system, code)
+    for sibling in family(book, system, parent, depth=2) if parent else []:
+        if (book.name(system, sibling, "en") or "").casefold() in wanted and book.is_billable(system, sibling):
+            return sibling
+    return code
+
+
+def family(book: CodeBook, system: System, parent: str, *, depth: int) -> list[str]:
+    """Descendants of ``parent`` and, where a side is chosen one level up (7th characters), of its parent."""
+    codes = list(book.descendants(system, parent))
+    above = book.parent(system, parent)
+    if depth > 1 and above and len(above.replace(".", "")) > 3:
+        codes += book.descendants(system, above)
+    return list(dict.fromkeys(codes))
+
+
+def _side_names(name: str, side: str) -> set[str]:
+    """How the name would read with the side stated: only the words that stood for the missing side change."""
+    return {name[: m.start()] + side + name[m.end() :] for m in re.finditer(r"\bunspecified\b", name)}
+
+
+def states(text: str, words: Sequence[str]) -> bool:
+    """Whether one of the words stands in the text (whole words for Latin scripts)."""
+    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word) for word in words)
+    return bool(words) and re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def unique(codes: Sequence[AssignedCode]) -> list[AssignedCode]:
+    """Codes that became the same are one: evidence and stages joined, the higher confidence kept."""
+    kept: dict[str, AssignedCode] = {}
+    for code in codes:
+        other = kept.get(code.code)
+        if other is None:
+            kept[code.code] = code
+            continue
+        kept[code.code] = other.with_(
+            confidence=max(other.confidence, code.confidence),
+            evidence=tuple(dict.fromkeys((*other.evidence, *code.evidence))),
+            mentions=tuple(dict.fromkeys((*other.mentions, *code.mentions))),
+            links=tuple(dict.fromkeys((*other.links, *code.links))),
+            checks=tuple(dict.fromkeys((*other.checks, *code.checks))),
+            verdicts=tuple(dict.fromkeys((*other.verdicts, *code.verdicts))),
+            stages=tuple(dict.fromkeys((*other.stages, *code.stages))),
+        )
+    return list(kept.values())

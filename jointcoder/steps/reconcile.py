@@ -1,0 +1,185 @@
+"""reconcile: diagnoses and procedures meet. Last of the flow.
+
+Drops findings that are integral to a coded disease and parents of coded children, links each procedure to the
+diagnosis that explains it, sets present-on-admission where the record shows it, runs the rule check, and gives the
+final ranks. A principal that the rules forbid gives way to the next code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import ClassVar
+
+from jointcoder.codebook.rules import check
+from jointcoder.records import (
+    AssignedCode,
+    Finding,
+    Flag,
+    Kind,
+    Link,
+    Mention,
+    PresentOnAdmission,
+    Severity,
+    System,
+)
+from jointcoder.steps import base
+from jointcoder.steps.base import Run, State, Tools, Update, admission_to_discharge
+from jointcoder.steps.common import ranked, step_data
+
+
+class ReconcileOptions(base.Options):
+    """``drop_integral``: leave out symptoms that a coded disease explains (guideline I.B.5)."""
+
+    drop_integral: bool = True
+
+
+class Reconcile(base.Step):
+    """Joint checks, links, present-on-admission, final order."""
+
+    name: ClassVar[str] = "reconcile"
+    purpose: ClassVar[str] = "diagnoses ↔ procedures, integral findings, rule check, final order"
+    Options: ClassVar[type[base.Options]] = ReconcileOptions
+    options: ReconcileOptions
+    reads = frozenset({"encounter", "mentions", "diagnoses", "procedures"})
+    writes = frozenset({"diagnoses", "procedures", "findings"})
+
+    def run(self, state: State, tools: Tools) -> Run:
+        mentions = {mention.id: mention for mention in state.mentions}
+        diagnoses, dropped = without_parents(state.diagnoses, tools)
+        findings = list(dropped)
+        if self.options.drop_integral:
+            diagnoses, integral = without_integral(diagnoses)
+            findings += integral
+        procedures, dropped = without_parents(state.procedures, tools)
+        findings += dropped
+        diagnoses = [with_admission(code, mentions) for code in diagnoses]
+        procedures = [linked(code, diagnoses, mentions) for code in procedures]
+        on = admission_to_discharge(state.encounter)
+        diagnoses = allowed_first(diagnoses, tools, state, on)
+        codes = [*ranked(diagnoses), *ranked(procedures)]
+        ruled = check(tools.book, codes, on=on, patient=state.encounter.patient)
+        codes = [with_findings(code, ruled) for code in codes]
+        flags = self._flags(codes, state, tools)
+        yield from ()
+        return Update(
+            {
+                "diagnoses": tuple(code for code in codes if code.kind is Kind.DIAGNOSIS),
+                "procedures": tuple(code for code in codes if code.kind is Kind.PROCEDURE),
+                "findings": tuple([*findings, *ruled]),
+            },
+            flags,
+            {"findings": len(ruled), "dropped": len(findings)},
+        )
+
+    def _flags(self, codes: Sequence[AssignedCode], state: State, tools: Tools) -> tuple[Flag, ...]:
+        if not codes:
+            return (Flag(code="JC603", step=self.name, message="no code was assigned; a coder should look"),)
+        if tools.system(Kind.DIAGNOSIS) and not any(code.kind is Kind.DIAGNOSIS for code in codes):
+            return (Flag(code="JC604", step=self.name, message="no principal diagnosis could be determined"),)
+        return ()
+
+
+def without_parents(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[AssignedCode], list[Finding]]:
+    """The codes without those whose own descendant is coded too."""
+    kept, findings = [], []
+    for code in codes:
+        child = next(
+            (c for c in codes if c is not code and c.code.startswith(code.code) and len(c.code) > len(code.code)),
+            None,
+        )
+        if child and code.system is not System.ICD10PCS and code.code in tools.book.ancestors(code.system, child.code):
+            message = f"{code.code} is the parent of {child.code}, which is coded"
+            findings.append(
+                Finding(
+                    rule="duplicate.parent",
+                    severity=Severity.ADVICE,
+                    codes=(code.code, child.code),
+                    message=message,
+                )
+            )
+        else:
+            kept.append(code)
+    return kept, findings
+
+
+def without_integral(codes: Sequence[AssignedCode]) -> tuple[list[AssignedCode], list[Finding]]:
+    """The codes without findings that a coded disease explains; each drop is a Finding with its citation."""
+    table = step_data("reconcile")
+    kept, findings = [], []
+    for code in codes:
+        disease = next((d for rule in table["integral"] for d in codes if _explains(rule, code, d)), None)
+        if disease is None:
+            kept.append(code)
+            continue
+        findings.append(
+            Finding(
+                rule="integral_symptom",
+                severity=Severity.ADVICE,
+                codes=(code.code, disease.code),
+                message=f"{code.code} {code.name} is integral to {disease.code} and was left out",
+                citation=table["integral_citation"],
+            )
+        )
+    return kept, findings
+
+
+def _explains(rule: dict[str, list[str]], finding: AssignedCode, disease: AssignedCode) -> bool:
+    return (
+        finding is not disease
+        and finding.system in (System.ICD10CM, System.ICD10CN)
+        and finding.code.startswith(tuple(rule["finding"]))
+        and disease.code.startswith(tuple(rule["explained_by"]))
+    )
+
+
+def with_admission(code: AssignedCode, mentions: dict[str, Mention]) -> AssignedCode:
+    """Present on admission Y where the record shows it in what the patient brought along; else left open."""
+    sections = set(step_data("reconcile")["present_on_admission"]["sections"])
+    if any(mentions[m].section in sections for m in code.mentions if m in mentions):
+        return code.with_(present_on_admission=PresentOnAdmission.YES)
+    return code
+
+
+def linked(procedure: AssignedCode, diagnoses: Sequence[AssignedCode], mentions: dict[str, Mention]) -> AssignedCode:
+    """The procedure with a link to the diagnosis whose name or wording shares most with it; unlinked if none does."""
+    own = _grams(procedure, mentions)
+    best, share = None, 0.0
+    for diagnosis in diagnoses:
+        other = _grams(diagnosis, mentions)
+        overlap = len(own & other) / max(1, min(len(own), len(other)))
+        if overlap > share:
+            best, share = diagnosis, overlap
+    if best is None or share < 0.2:
+        return procedure
+    return procedure.with_(links=(*procedure.links, Link(relation="explained_by", system=best.system, code=best.code)))
+
+
+def _grams(code: AssignedCode, mentions: dict[str, Mention]) -> set[str]:
+    """Five-letter word heads of Latin text, character pairs of Chinese text."""
+    words = f"{code.name} {' '.join(mentions[m].name for m in code.mentions if m in mentions)}".casefold().split()
+    grams: set[str] = set()
+    for word in words:
+        letters = "".join(character for character in word if character.isalpha())
+        if letters.isascii():
+            grams.update({letters[:5]} if len(letters) >= 5 else ())
+        else:
+            grams.update(letters[i : i + 2] for i in range(len(letters) - 1))
+    return grams
+
+
+def allowed_first(codes: Sequence[AssignedCode], tools: Tools, state: State, on: dt.date | None) -> list[AssignedCode]:
+    """The order with the first code that the rules allow as principal in front."""
+    order = list(codes)
+    for place, code in enumerate(order):
+        trial = ranked([code])
+        found = check(tools.book, trial, on=on, patient=state.encounter.patient)
+        if not any(finding.rule.startswith("principal") for finding in found):
+            return [code, *order[:place], *order[place + 1 :]]
+    return order
+
+
+def with_findings(code: AssignedCode, findings: Sequence[Finding]) -> AssignedCode:
+    """The code with the findings that concern it."""
+    own = tuple(finding for finding in findings if code.code in finding.codes)
+    return code.with_(checks=(*code.checks, *own), stages=(*code.stages, "reconcile"))

@@ -1,0 +1,111 @@
+"""validate: is each draft supported by the record as a coded condition or a performed procedure of this stay?
+
+Yes/no questions, one per draft, asked together after the part of the record that holds the draft's evidence. The
+verdict moves the draft's log-odds; what falls below ``keep`` is dropped and counted. The model's lean towards yes is
+measured with one question about nothing in particular and taken off (contextual calibration, Zhao 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from jointcoder.llm.base import Choice, Question
+from jointcoder.records import AssignedCode, Flag, Mention, Verdict
+from jointcoder.steps import base, confidence
+from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.common import chunk_of, ranked, record_context
+
+PLACEHOLDER = "N/A"
+
+
+class ValidateOptions(base.KindOptions):
+    """``keep``: confidence below which a draft is dropped; ``unsure``: band around it that is flagged for review;
+    ``trust_lists``: drafts from the record's own lists are judged but never dropped."""
+
+    keep: float = Field(default=0.35, ge=0, le=1)
+    unsure: float = Field(default=0.1, ge=0, le=0.5)
+    trust_lists: bool = True
+
+
+class Validate(base.Step):
+    """Model verdict on every draft, and the cut."""
+
+    name: ClassVar[str] = "validate"
+    purpose: ClassVar[str] = "evidence and verdict per draft; unsupported drafts dropped"
+    Options: ClassVar[type[base.Options]] = ValidateOptions
+    options: ValidateOptions
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"encounter", "language", "chunks", "mentions", CODE_SLOTS[self.options.kind]})
+
+    @property
+    def writes(self) -> frozenset[str]:
+        return frozenset({CODE_SLOTS[self.options.kind]})
+
+    @property
+    def asks(self) -> bool:
+        return True
+
+    def run(self, state: State, tools: Tools) -> Run:
+        slot = CODE_SLOTS[self.options.kind]
+        drafts: tuple[AssignedCode, ...] = getattr(state, slot)
+        prompts = tools.prompts(state.language)
+        options = (prompts("shared", "yes"), prompts("shared", "no"))
+        mentions = {mention.id: mention for mention in state.mentions}
+        judged: dict[str, AssignedCode] = {}
+        for chunk, members in by_chunk(drafts, state).items():
+            texts = [self._text(draft, tools, state.language) for draft in members]
+            texts.append(prompts("validate", self.options.kind.value, name=PLACEHOLDER, mention=PLACEHOLDER))
+            questions = [Question(text, options) for text in texts]
+            context = record_context(state, state.chunks[chunk], tools)
+            answers: list[Choice] = yield Choose(context, questions)
+            baseline = answers[-1].probability(options[0])
+            for draft, answer in zip(members, answers, strict=False):
+                judged[draft.code] = with_answer(draft, answer, baseline)
+        kept = [judged[draft.code] for draft in drafts if self._keeps(judged[draft.code], mentions)]
+        unsure = sum(abs(code.confidence - self.options.keep) < self.options.unsure for code in kept)
+        flags = ()
+        if unsure:
+            flags = (
+                Flag(
+                    code="JC605",
+                    step=self.name,
+                    message=f"{unsure} {self.options.kind} codes are near the cut",
+                ),
+            )
+        return Update({slot: ranked(kept)}, flags, {"asked": len(drafts), "dropped": len(drafts) - len(kept)})
+
+    def _text(self, draft: AssignedCode, tools: Tools, language: str) -> str:
+        prompts = tools.prompts(language)
+        if not draft.mentions:
+            return prompts("validate", "companion", name=draft.name)
+        quote = draft.evidence[0].quote if draft.evidence else draft.name
+        return prompts("validate", self.options.kind.value, name=draft.name, mention=quote)
+
+    def _keeps(self, draft: AssignedCode, mentions: dict[str, Mention]) -> bool:
+        listed = any(mentions[m].source == "list" for m in draft.mentions if m in mentions)
+        return draft.confidence >= self.options.keep or (self.options.trust_lists and listed)
+
+
+def by_chunk(drafts: Sequence[AssignedCode], state: State) -> dict[int, list[AssignedCode]]:
+    """Drafts by the chunk in which their first evidence stands, chunks in order."""
+    groups: dict[int, list[AssignedCode]] = {}
+    for draft in drafts:
+        number = chunk_of(draft.evidence[0], state.chunks) if draft.evidence else 0
+        groups.setdefault(number, []).append(draft)
+    return dict(sorted(groups.items()))
+
+
+def with_answer(draft: AssignedCode, answer: Choice, baseline: float) -> AssignedCode:
+    """The draft with its verdict and the confidence that follows from it."""
+    yes = answer.probability(answer.options[0])
+    verdict = Verdict(step="validate", question="documented", answer=answer.best, probability=yes)
+    return draft.with_(
+        confidence=confidence.with_verdict(draft.confidence, yes, baseline),
+        verdicts=(*draft.verdicts, verdict),
+        stages=(*draft.stages, "validate"),
+    )

@@ -1,0 +1,80 @@
+"""Whether a workflow's steps join up, found out before anything runs (after spaCy's ``pipe_analysis``).
+
+Checked: unique ids; ``after`` names earlier steps; components and options exist; every slot that a step reads was
+written by one of its ancestors; two branches that may run side by side never write the same slot; a step that
+asks the model implies ``needs.model``; what the steps leave is a coded record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jointcoder.errors import JointCoderError, WorkflowError
+from jointcoder.steps import registry
+from jointcoder.steps.base import CODE_SLOTS, SLOTS, Step
+from jointcoder.workflow.spec import Workflow
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked workflow: its steps, built, by id, in an order in which they can run."""
+
+    workflow: Workflow
+    steps: tuple[tuple[str, Step], ...]
+
+    @property
+    def asks(self) -> bool:
+        """Whether any step may ask the model."""
+        return any(step.asks for _, step in self.steps)
+
+
+def plan(workflow: Workflow) -> Plan:
+    """Build and check. Raises WorkflowError (JC401, JC402, JC407) that lists every wiring problem at once."""
+    problems: list[str] = []
+    built: dict[str, Step] = {}
+    for spec in workflow.step:
+        if spec.id in built:
+            problems.append(f"two steps are called {spec.id!r}; give one an id")
+            continue
+        problems += [f"{spec.id}: runs after {a!r}, which does not precede it" for a in _unknown(spec.after, built)]
+        built[spec.id] = registry.build(spec.use, spec.options)
+    if not problems:
+        problems += _slot_problems(workflow, built)
+        if any(step.asks for step in built.values()) and not workflow.needs.model:
+            problems.append("a step asks the model but needs.model is false")
+    if problems:
+        raise WorkflowError("JC402", f"workflow {workflow.name!r} does not join up: " + "; ".join(problems))
+    return Plan(workflow, tuple(built.items()))
+
+
+def problems(workflow: Workflow) -> list[str]:
+    """The same as text, for ``workflow check``: empty when all is well."""
+    try:
+        plan(workflow)
+    except JointCoderError as error:
+        return [f"{error.code}: {error.message}"]
+    return []
+
+
+def _unknown(after: tuple[str, ...] | None, built: dict[str, Step]) -> list[str]:
+    return [name for name in after or () if name not in built]
+
+
+def _slot_problems(workflow: Workflow, built: dict[str, Step]) -> list[str]:
+    found: list[str] = []
+    ancestors = {step_id: workflow.ancestors(step_id) for step_id in built}
+    for step_id, step in built.items():
+        unknown = (step.reads | step.writes) - SLOTS
+        found += [f"{step_id}: declares unknown slot {slot!r}" for slot in sorted(unknown)]
+        written = {"encounter"}.union(*(built[a].writes for a in ancestors[step_id]))
+        found += [f"{step_id} reads {slot!r}, which no step before it writes" for slot in sorted(step.reads - written)]
+    ids = list(built)
+    for i, one in enumerate(ids):
+        for other in ids[i + 1 :]:
+            if one in ancestors[other] or other in ancestors[one]:
+                continue
+            shared = built[one].writes & built[other].writes
+            found += [f"{one} and {other} run side by side and both write {slot!r}" for slot in sorted(shared)]
+    if not any(slot in step.writes for step in built.values() for slot in CODE_SLOTS.values()):
+        found.append("no step writes diagnoses or procedures")
+    return found

@@ -1,0 +1,232 @@
+"""Runs a checked workflow over encounters: stage by stage, with a trace, a cost account and errors kept apart.
+
+All encounters of a batch pass one step before the next step begins, so that requests which share a model setting
+meet (generation prompts of the whole batch go to the engine in one call). A step that fails on one encounter
+leaves a flag (JC406 or the error's own code) on that record and its state as it was; an input that is unfit
+(InputError) stops that record; the others go on in both cases.
+Knows nothing of what steps do, nor of files.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowError
+from jointcoder.llm.base import Choice, Generation, LanguageModel, Usage
+from jointcoder.records import Cost, Encounter, Flag, StepTrace
+from jointcoder.steps.base import Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
+from jointcoder.workflow.check import Plan
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+Observer = Callable[[str, str], None]  # encounter id, step id: called as each step of each encounter ends
+
+
+@dataclass
+class _Way:
+    """One encounter on its way: its state, its trace, and the generator of the step it is in."""
+
+    state: State
+    trace: list[StepTrace] = field(default_factory=list)
+    run: Run | None = None
+    ask: Ask | None = None
+    cost: Cost = field(default_factory=Cost)
+    update: Update | None = None
+    stopped: JointCoderError | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where an encounter arrived, and what the way cost. ``error``: the input was unfit and coding stopped."""
+
+    state: State
+    trace: tuple[StepTrace, ...]
+    error: JointCoderError | None = None
+
+    @property
+    def cost(self) -> Cost:
+        return sum((step.cost for step in self.trace), Cost())
+
+
+def run(
+    plan: Plan,
+    encounters: Sequence[Encounter],
+    tools: Tools,
+    model: LanguageModel | None,
+    *,
+    observer: Observer | None = None,
+) -> list[Outcome]:
+    """One outcome per encounter, in order. Raises WorkflowError JC403 if a step asks and there is no model."""
+    if plan.asks and model is None:
+        raise WorkflowError(
+            "JC403",
+            f"workflow {plan.workflow.name!r} needs a model",
+            hint="run `jointcoder setup`, or use a workflow without one",
+        )
+    ways = [_Way(State(encounter)) for encounter in encounters]
+    for step_id, step in plan.steps:
+        going = [way for way in ways if way.stopped is None]
+        for way in going:
+            _begin(way, step_id, step, tools)
+        while waiting := [way for way in going if way.ask is not None]:
+            _answer(waiting, step_id, model)
+        for way in going:
+            _finish(way, step_id, step)
+            _check_language(way, step_id, plan)
+            if observer:
+                observer(way.state.encounter.id, step_id)
+    return [Outcome(way.state, tuple(way.trace), way.stopped) for way in ways]
+
+
+def answer(generator: Generator[Ask, Answers, T], model: LanguageModel | None) -> T:
+    """Drive one generator of asks to its end outside a workflow. Raises WorkflowError JC403 without a model."""
+    try:
+        ask = next(generator)
+        while True:
+            if model is None:
+                raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
+            if isinstance(ask, Generate):
+                ask = generator.send(list(model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens)))
+            else:
+                ask = generator.send(list(model.choose(ask.context, ask.questions)))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _begin(way: _Way, step_id: str, step: Step, tools: Tools) -> None:
+    way.cost, way.update = Cost(), None
+    way.run = step.run(way.state, tools)
+    _advance(way, step_id, None)
+
+
+def _advance(way: _Way, step_id: str, answers: Answers | None) -> None:
+    """Resume the step's generator until its next ask or its end; a failure becomes a flag."""
+    assert way.run is not None
+    began = time.perf_counter()
+    try:
+        way.ask = way.run.send(answers)  # type: ignore[arg-type]  # the first send of a generator is None
+    except StopIteration as end:
+        way.ask, way.update = None, end.value
+    except InputError as error:
+        way.stopped = error
+        _fail(way, Flag(code=error.code, step=step_id, message=error.message))
+    except JointCoderError as error:
+        _fail(way, Flag(code=error.code, step=step_id, message=error.message))
+    except Exception as error:
+        # The text of a foreign exception may quote the note: only its type and place are kept.
+        log.error("step %s failed on a record: %s", step_id, type(error).__name__)
+        log.debug("step %s failed", step_id, exc_info=True)
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place else "?"
+        _fail(way, Flag(code="JC406", step=step_id, message=f"{type(error).__name__} in {where}"))
+    way.cost += Cost(seconds=time.perf_counter() - began)
+
+
+def _fail(way: _Way, flag: Flag) -> None:
+    way.ask, way.update = None, Update(flags=(flag,))
+
+
+def _answer(waiting: list[_Way], step_id: str, model: LanguageModel | None) -> None:
+    """Answer the open asks of all encounters: generation prompts in one call, choices context by context."""
+    assert model is not None
+    generating = [way for way in waiting if isinstance(way.ask, Generate)]
+    groups: dict[tuple[str, int], list[_Way]] = {}
+    for way in generating:
+        assert isinstance(way.ask, Generate)
+        groups.setdefault((repr(way.ask.schema), way.ask.max_tokens), []).append(way)
+    for group in groups.values():
+        _generate(group, step_id, model)
+    for way in waiting:
+        if isinstance(way.ask, Choose):
+            ask = way.ask
+            _ask(way, step_id, lambda ask=ask: model.choose(ask.context, ask.questions))  # type: ignore[misc]
+
+
+def _generate(group: list[_Way], step_id: str, model: LanguageModel) -> None:
+    asks = [way.ask for way in group if isinstance(way.ask, Generate)]
+    if len(group) == 1:
+        _ask(
+            group[0],
+            step_id,
+            lambda: model.generate(asks[0].prompts, asks[0].schema, max_tokens=asks[0].max_tokens),
+        )
+        return
+    prompts = [prompt for ask in asks for prompt in ask.prompts]
+    began = time.perf_counter()
+    try:
+        answers = model.generate(prompts, asks[0].schema, max_tokens=asks[0].max_tokens)
+    except ModelError:
+        # One prompt too long must not fail its neighbours: ask one encounter at a time.
+        for way, ask in zip(group, asks, strict=True):
+            _ask(
+                way,
+                step_id,
+                lambda ask=ask: model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens),
+            )  # type: ignore[misc]
+        return
+    seconds = (time.perf_counter() - began) / len(prompts)
+    for way, ask in zip(group, asks, strict=True):
+        own, answers = answers[: len(ask.prompts)], answers[len(ask.prompts) :]
+        way.cost += _cost_of(own, seconds * len(own))
+        _advance(way, step_id, own)
+
+
+def _ask(way: _Way, step_id: str, request: Callable[[], Sequence[Generation | Choice]]) -> None:
+    began = time.perf_counter()
+    try:
+        answers = list(request())
+    except JointCoderError as error:
+        _fail(way, Flag(code=error.code, step=step_id, message=error.message))
+        return
+    way.cost += _cost_of(answers, time.perf_counter() - began)
+    _advance(way, step_id, answers)
+
+
+def _cost_of(answers: Sequence[Generation | Choice], seconds: float) -> Cost:
+    usage = sum((answer.usage for answer in answers), Usage())
+    return Cost(
+        seconds=seconds,
+        calls=len(answers),
+        prompt_tokens=usage.prompt_tokens,
+        reused_tokens=usage.reused_tokens,
+        generated_tokens=usage.generated_tokens,
+    )
+
+
+def _finish(way: _Way, step_id: str, step: Step) -> None:
+    update = way.update or Update()
+    if undeclared := set(update.values) - step.writes:
+        raise WorkflowError("JC405", f"step {step_id} wrote {', '.join(sorted(undeclared))} without declaring it")
+    before, way.state = way.state, way.state.updated(update)
+    way.trace.append(
+        StepTrace(
+            step=step_id,
+            component=step.name,
+            cost=way.cost,
+            read={slot: _count(getattr(before, slot)) for slot in sorted(step.reads - {"encounter"})},
+            wrote={slot: _count(value) for slot, value in update.values.items()},
+            notes=dict(update.notes),
+        )
+    )
+    way.run = None
+
+
+def _check_language(way: _Way, step_id: str, plan: Plan) -> None:
+    """Stop a record in a language that the workflow is not made for."""
+    languages, language = plan.workflow.needs.languages, way.state.language
+    if language and languages and language not in languages and way.stopped is None:
+        message = f"workflow {plan.workflow.name!r} is made for {', '.join(languages)}, the record is in {language!r}"
+        way.stopped = WorkflowError("JC403", message)
+        way.state = way.state.updated(Update(flags=(Flag(code="JC403", step=step_id, message=message),)))
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, (tuple, list, dict)) else int(bool(value))
