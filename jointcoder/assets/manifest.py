@@ -196,14 +196,15 @@ class BookSource(Asset):
 
 
 class Book(_Frozen):
-    """A code book: which sources it is built from. One whose ``optional`` source is absent is built without it."""
+    """A code book: the builder's name for each source → the entry that holds it. A book whose ``optional``
+    sources are absent is built without them."""
 
     name: str
     title: str = ""
     systems: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    sources: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    builder: str
+    needed: Mapping[str, str]
+    optional: Mapping[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ class Manifest:
         if len(self._by_name) != len(self.entries):
             raise AssetError("JC208", f"{self.path}: two entries share one name")
         for book in self.books:
-            if missing := set(book.sources + book.optional) - set(self._by_name):
+            if missing := {*book.needed.values(), *book.optional.values()} - set(self._by_name):
                 raise AssetError("JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}")
 
     @cached_property

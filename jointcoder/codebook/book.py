@@ -17,11 +17,10 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from jointcoder.codebook.codes import normalise_code
-from jointcoder.codebook.model import NOTE_KINDS, BookInfo, Entry, Note, Notes, Period, Source, Term
+from jointcoder.codebook.model import FORMAT, NOTE_KINDS, BookInfo, Entry, Note, Notes, Period, Source, Term
 from jointcoder.errors import AssetError, CodeBookError, name_list
 from jointcoder.records import Kind, System
 
-FORMAT = 4
 _COLUMNS = "n.id, n.system, n.code, n.name, n.billable, n.level, p.code"
 _FROM = "FROM node n LEFT JOIN node p ON p.id = n.parent"
 _REBUILD = "run `jointcoder setup`, or `jointcoder codebook build NAME --from DIR`"

@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 from jointcoder.records import System
 
+FORMAT = 5
+"""Version of the artefact: raised when its tables, its index or the analysis of wordings change."""
+
 LEVELS = ("chapter", "block", "category", "code")
 """``code``: assignable; ``category``: any heading from the three-character category down to the last
 subdivision; ``block``: a range of categories; ``chapter``: the top."""

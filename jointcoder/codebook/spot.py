@@ -1,0 +1,93 @@
+"""Dictionary matching: wordings of the code book in running text.
+
+Word languages: every stretch of up to eight content words between two breaks is looked up by its key, all at once
+(one binary search over sorted hashes); the longest match at each place wins. Chinese: every stretch of up to
+sixteen characters. Ordinary words (`data/<language>/ordinary.txt`) are skipped. Says where a wording stands, not
+whether it is affirmed: negation and history belong to :mod:`jointcoder.text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointcoder.codebook.analysis import Analysis, Word
+from jointcoder.codebook.model import Hit, Spotted
+from jointcoder.codebook.postings import Postings
+from jointcoder.records import Kind
+
+if TYPE_CHECKING:
+    from jointcoder.codebook.lookup import Lookup
+
+LONGEST_WORDS = 8
+LONGEST_CHARACTERS = 16
+HITS = 5
+
+
+def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> list[Spotted]:
+    """See :meth:`jointcoder.codebook.lookup.Lookup.spot`."""
+    engine = lookup.analyser(language)
+    shards = [
+        shard
+        for kind in kinds
+        for system in lookup.book.systems(kind)
+        if (shard := lookup.shard(language, system)) is not None
+    ]
+    han = language == "zh"
+    ordinary = {engine.analyse(row[0]).key for row in engine.tables.get("ordinary")}
+    windows = [
+        (run, first, last, key)
+        for run in engine.runs(text)
+        for first, last, key in _windows(run, han)
+        if key not in ordinary
+    ]
+    if not windows or not shards:
+        return []
+    keys = [key for *_, key in windows]
+    held = np.zeros(len(keys), dtype=bool)
+    for shard in shards:
+        held |= shard.holds_keys(keys)
+    chosen = [windows[i] for i in np.flatnonzero(held)]
+    chosen.sort(key=lambda w: (-(w[2] - w[1]), w[0].words[w[1]].start))
+    taken = np.zeros(len(text) + 1, dtype=bool)
+    found: list[Spotted] = []
+    for run, first, last, key in chosen:
+        start, end = run.words[first].start, run.words[last - 1].end
+        if taken[start:end].any():
+            continue
+        hits = _hits(lookup, shards, run, first, last, key, language)
+        if hits:
+            taken[start:end] = True
+            found.append(Spotted(start, end, hits))
+    return sorted(found, key=lambda s: s.start)
+
+
+def _hits(
+    lookup: Lookup, shards: list[Postings], run: Analysis, first: int, last: int, key: str, language: str
+) -> tuple[Hit, ...]:
+    part = Analysis(run.words[first:last], run.side, run.marks)
+    hits: list[Hit] = []
+    for shard in shards:
+        documents = shard.find_key(key)
+        if len(documents):
+            hits += lookup.hits_of(documents, shard, part, language, k=HITS)
+    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.code))[:HITS])
+
+
+def _windows(run: Analysis, han: bool) -> Iterator[tuple[int, int, str]]:
+    """(first, last, key) of every stretch that could be a wording."""
+    words = run.words
+    longest, shortest, glue = (LONGEST_CHARACTERS, 2, "") if han else (LONGEST_WORDS, 1, " ")
+    for first in range(len(words)):
+        for last in range(first + shortest, min(len(words), first + longest) + 1):
+            if not _splits(words, first, last):
+                yield first, last, glue.join(word.text for word in words[first:last])
+
+
+def _splits(words: tuple[Word, ...], first: int, last: int) -> bool:
+    """Whether the stretch would cut through an expanded abbreviation (words that share one place)."""
+    cut_before = first > 0 and words[first - 1].start == words[first].start
+    cut_after = last < len(words) and words[last - 1].start == words[last].start
+    return cut_before or cut_after
