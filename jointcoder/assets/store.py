@@ -151,6 +151,16 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
+def bytes_under(folder: Path) -> int:
+    """Bytes of all files under ``folder``; files and folders may come and go meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(place) / name).stat().st_size
+    return total
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn a full or read-only disk into AssetError JC205."""

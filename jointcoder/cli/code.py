@@ -83,12 +83,11 @@ def with_fields(
     values: dict[str, Any] = {name: getattr(encounter, name) for name in type(encounter).model_fields}
     if language:
         values["language"] = language
-    patient = {"age_years": age if age is not None else encounter.patient.age_years}
-    patient["sex"] = sex or encounter.patient.sex  # type: ignore[assignment]
+    old = encounter.patient
     try:
         if discharged:
             values["discharged"] = dt.date.fromisoformat(discharged)
-        values["patient"] = type(encounter.patient)(**patient)  # type: ignore[arg-type]
+        values["patient"] = type(old)(age_years=old.age_years if age is None else age, sex=sex or old.sex)
         return type(encounter)(**values)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
@@ -161,7 +160,9 @@ def _show_trace(record: CodedRecord) -> None:
 
     table = Table(title="trace", title_justify="left")
     for column in ("step", "seconds", "questions", "tokens read", "written", "wrote", "notes"):
-        table.add_column(column, justify="right" if column in ("seconds", "questions", "tokens read", "written") else "left")
+        table.add_column(
+            column, justify="right" if column in ("seconds", "questions", "tokens read", "written") else "left"
+        )
     for step in record.trace:
         wrote = ", ".join(f"{slot} {count}" for slot, count in step.wrote.items())
         notes = ", ".join(f"{key} {value}" for key, value in step.notes.items())

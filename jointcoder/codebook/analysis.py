@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any
 
 LEFT, RIGHT, BOTH = 1, 2, 4
-OTHER, UNSPECIFIED = 1, 2
+OTHER, UNSPECIFIED, PART = 1, 2, 4
 SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH}
 MARKS = {"other": OTHER, "unspecified": UNSPECIFIED}
 

@@ -20,8 +20,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from jointcoder.codebook.analysis import BOTH, OTHER, Analyser, Analysis, Tables, analyser, language_of
+from jointcoder.codebook.analysis import BOTH, OTHER, PART, Analyser, Analysis, Tables, analyser, language_of
 from jointcoder.codebook.book import CodeBook
+from jointcoder.codebook.defaults import default_child
 from jointcoder.codebook.model import Entry, Hit, Spotted
 from jointcoder.codebook.postings import Postings
 from jointcoder.errors import AssetError
@@ -29,9 +30,11 @@ from jointcoder.records import Kind, System
 
 POOL = 400  # wordings looked at closely
 UNKNOWN = 0.6  # share of the greatest idf that an unknown word of the query weighs
+ALIKE = 0.8  # likeness of letters from which an unknown word counts as a misspelling
 CORRECTED = 0.85  # share that a word counts when its spelling was corrected
-SAME_SIDE, NO_SIDE, SIDE_ADDED, OTHER_SIDE = 1.0, 0.93, 0.85, 0.25
+SAME_SIDE, NO_SIDE, SIDE_ADDED, OTHER_SIDE = 1.0, 0.9, 0.85, 0.25
 OTHER_ADDED = 0.85
+PART_OF_TITLE = 0.97
 VIA_HEADING = 0.97
 
 
@@ -80,7 +83,7 @@ class Lookup:
                 shard = self.shard(language, one)
                 if shard is not None and one.kind is kind:
                     matches = self._match(shard, engine, analysis, language, one)
-                    found += self._hits(matches, language, k, billable)
+                    found += self._hits(matches, analysis, language, k, billable)
             if found:
                 break
         return sorted(_collapse(found), key=lambda hit: (-hit.score, hit.code))[:k]
@@ -118,7 +121,7 @@ class Lookup:
             _Match(int(d), int(shard.term[d]), int(shard.node[d]), float(s), True)
             for d, s in zip(documents, scores, strict=True)
         ]
-        hits = self._hits(sorted(matches, key=lambda m: -m.score), language, k, None)
+        hits = self._hits(sorted(matches, key=lambda m: -m.score), analysis, language, k, None)
         return sorted(_collapse(hits), key=lambda hit: (-hit.score, hit.code))[:k]
 
     def _languages(self, language: str) -> tuple[str, ...]:
@@ -154,7 +157,9 @@ class Lookup:
             for i, d in zip(order, found[order], strict=True)
         ]
 
-    def _hits(self, matches: Sequence[_Match], language: str, k: int, billable: bool | None) -> list[Hit]:
+    def _hits(
+        self, matches: Sequence[_Match], analysis: Analysis, language: str, k: int, billable: bool | None
+    ) -> list[Hit]:
         """Matches, best first → hits, until ``k`` different codes are found."""
         hits: list[Hit] = []
         codes: set[str] = set()
@@ -164,7 +169,7 @@ class Lookup:
             entry: Entry | None = self.book.entry(match.node)
             factor = 1.0
             if billable is True and entry is not None and not entry.billable:
-                entry, factor = self.book.default_billable(entry.system, entry.code), VIA_HEADING
+                entry, factor = self._default(entry, analysis.side, language), VIA_HEADING
             if entry is None or (billable is False and entry.billable):
                 continue
             codes.add(entry.code)
@@ -175,16 +180,28 @@ class Lookup:
             hits.append(Hit(entry.system, entry.code, name, term, language, round(score, 6), sources))
         return hits
 
+    def _default(self, heading: Entry, side: int, language: str) -> Entry | None:
+        """The default code of a heading; on the side the query names, where the heading divides by side."""
+        if not side:
+            return self.book.default_billable(heading.system, heading.code)
+        engine = self.analyser(language)
+        entry: Entry | None = heading
+        while entry is not None and not entry.billable:
+            children = self.book.children(entry.system, entry.code)
+            sided = [c for c in children if engine.analyse(c.names.get(language, c.name)).side == side]
+            entry = sided[0] if len(sided) == 1 else default_child(self.book, entry)
+        return entry
+
     def _correct(self, word: str, shard: str) -> str | None:
-        """The word of the index that ``word`` most likely misspells: same first three letters, very alike."""
+        """The word of the index that ``word`` most likely misspells: same first two letters, very alike."""
         if len(word) < 5 or not word.isalpha():
             return None
         rows = self.book.rows(
-            "SELECT word FROM vocabulary WHERE shard = ? AND word >= ? AND word < ?", shard, word[:3], word[:3] + "{"
+            "SELECT word FROM vocabulary WHERE shard = ? AND word >= ? AND word < ?", shard, word[:2], word[:2] + "{"
         )
-        alike = ((SequenceMatcher(None, word, other).ratio(), other) for (other,) in rows)
-        ratio, best = max(alike, default=(0.0, ""))
-        return best if ratio >= 0.84 else None
+        near = (other for (other,) in rows if abs(len(other) - len(word)) <= 2)
+        ratio, best = max(((SequenceMatcher(None, word, other).ratio(), other) for other in near), default=(0.0, ""))
+        return best if ratio >= ALIKE else None
 
 
 def _factors(shard: Postings, found: NDArray[np.int64], analysis: Analysis) -> NDArray[np.float64]:
@@ -202,6 +219,7 @@ def _factors(shard: Postings, found: NDArray[np.int64], analysis: Analysis) -> N
         factor = np.where(side == 0, 1.0, SIDE_ADDED)
     if not analysis.marks & OTHER:
         factor = np.where(marks & OTHER, factor * OTHER_ADDED, factor)
+    factor = np.where(marks & PART, factor * PART_OF_TITLE, factor)
     return np.asarray(factor, dtype=np.float64)
 
 

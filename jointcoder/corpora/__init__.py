@@ -37,7 +37,7 @@ def load(path: Path | str, *, limit: int | None = None) -> Corpus:
     loader = next((module for module in _LOADERS if module.matches(first)), None)
     if loader is None:
         raise where.error("no text, sections or documents to code", code="JC101")
-    corpus = loader.load(path, _unique(chain([(where, first)], rows), notes=loader is mdace))
+    corpus: Corpus = loader.load(path, _unique(chain([(where, first)], rows), notes=loader is mdace))
     return corpus if limit is None else replace(corpus, items=corpus.items[:limit])
 
 

@@ -199,7 +199,7 @@ def _gold_code(entry: Any, encounter: Encounter, where: Where, place: str, *, do
         ("name", str, ""),
     ):
         value = entry.get(name, default)
-        if not isinstance(value, kind) or (default is None and not value.strip()):
+        if not isinstance(value, kind) or (default is None and not str(value).strip()):
             raise where.error(f"{place}.{name} must be a {'true or false' if kind is bool else 'string'}")
         values[name] = value
     values["only_negated"] = values.pop("only_negated_heur")

@@ -246,6 +246,10 @@ class Engine:
         """Forget a sequence; cells that no other sequence shares become free."""
         self.api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
+    def truncate(self, sequence: int, length: int) -> None:
+        """Keep the first ``length`` positions of a sequence."""
+        self.api.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
     def clear(self) -> None:
         """Forget all sequences."""
         self.api.llama_memory_clear(self._memory, False)

@@ -39,6 +39,8 @@ class EngineOptions:
             raise ValueError("engine options must be positive")
         if self.threads is not None and self.threads < 1:
             raise ValueError("threads must be positive")
+        if self.parallel < 2:
+            raise ValueError("parallel must be 2 or more: a question and an option of it are branches")
         if self.parallel + self.kept > 256:
             raise ValueError("parallel + kept may not exceed 256, llama.cpp's limit on sequences")
 

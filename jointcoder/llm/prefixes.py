@@ -8,6 +8,7 @@ or prompts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jointcoder.llm.engine import Engine, Run
@@ -50,47 +51,60 @@ class Prefixes:
         self._homes.clear()
 
     def reserve(self, adapter: str | None, prefixes: list[list[int]], room: int) -> None:
-        """Give up homes until the ``prefixes`` about to be held and ``room`` further cells fit together."""
-        self._clock += 1
-        need = room
-        for tokens in prefixes:
-            source, shared = self._nearest(adapter, tokens)
-            if source is not None and shared == len(tokens):
-                source.used = self._clock
-            else:
-                need += len(tokens)
-                if source is not None and shared:
-                    source.used = max(source.used, self._clock - 1)
-        fresh = {home.sequence for home in self._homes if home.used == self._clock}
-        missing = len(prefixes) - len(fresh)
-        while self._homes and (
-            sum(len(home.tokens) for home in self._homes) + need > self._engine.context_tokens
-            or len(self._homes) + missing > self.limit
-        ):
-            victim = min(self._homes, key=lambda home: home.used)
-            if victim.used == self._clock:
-                break  # only what is needed is left: the caller's plan fits by construction
-            self._drop(victim)
+        """Give up homes until the ``prefixes`` about to be held and ``room`` further cells fit together.
 
-    def hold(self, adapter: str | None, tokens: list[int]) -> tuple[Kept, Run | None]:
-        """A home that begins with ``tokens``, and the run that must be decoded before it does (None: nothing).
-
-        Call :meth:`reserve` for all prefixes of a wave first. If decoding fails, :meth:`forget`.
+        They do if nothing else is kept: ``sum(len(prefix)) + room <= context_tokens`` and
+        ``len(prefixes) <= limit`` are the caller's part.
         """
+        self._clock += 1
+        served: dict[int, int] = {}  # sequence → tokens of it that this wave needs
+        new = [tokens for tokens in prefixes if not self._serves(adapter, tokens, served)]
+        need = room + sum(map(len, new))
+        while self._cells + need > self._engine.context_tokens or len(self._homes) + len(new) > self.limit:
+            others = [home for home in self._homes if home.sequence not in served]
+            if not others:
+                break
+            victim = min(others, key=lambda home: home.used)
+            self._engine.remove(victim.sequence)
+            self._homes.remove(victim)
+        if self._cells + need > self._engine.context_tokens:
+            for home in self._homes:  # only what is needed is left, but of a home perhaps only its beginning
+                self._engine.truncate(home.sequence, served[home.sequence])
+                del home.tokens[served[home.sequence] :]
+
+    def _serves(self, adapter: str | None, tokens: list[int], served: dict[int, int]) -> bool:
+        home, shared = self._nearest(adapter, tokens)
+        if home is None or shared < len(tokens):
+            return False
+        served[home.sequence] = max(shared, served.get(home.sequence, 0))
+        home.used = self._clock
+        return True
+
+    @property
+    def _cells(self) -> int:
+        return sum(len(home.tokens) for home in self._homes)
+
+    def hold(
+        self, adapter: str | None, tokens: list[int], *, between: Callable[[], None] | None = None
+    ) -> Kept:
+        """Make sure that a home begins with ``tokens``: decode what is missing, under the adapter that the engine
+        applies now. Call :meth:`reserve` for all prefixes of a wave first. Raises ModelError JC305."""
         source, shared = self._nearest(adapter, tokens)
         if source is not None and shared == len(tokens):
             source.used = self._clock
-            return Kept(source.sequence, shared, shared), None
+            return Kept(source.sequence, shared, shared)
         if source is not None and shared == len(source.tokens):
             home = source  # the text grew: go on in place
         else:
             free = set(range(self.limit)) - {home.sequence for home in self._homes}
             home = Home(min(free), adapter)
             self._homes.append(home)
-            if source is not None and shared:
+            if source is not None:
                 self._engine.copy(source.sequence, home.sequence, shared)
-        home.tokens, home.used = list(tokens), self._clock
-        return Kept(home.sequence, len(tokens), shared), Run(home.sequence, shared, tokens[shared:])
+        home.used = self._clock
+        self._engine.decode([Run(home.sequence, shared, tokens[shared:])], between=between)
+        home.tokens = list(tokens)
+        return Kept(home.sequence, len(tokens), shared)
 
     def _nearest(self, adapter: str | None, tokens: list[int]) -> tuple[Home | None, int]:
         best: Home | None = None
@@ -99,10 +113,6 @@ class Prefixes:
             if home.adapter == adapter and (shared := _common(home.tokens, tokens)) > most:
                 best, most = home, shared
         return best, most
-
-    def _drop(self, home: Home) -> None:
-        self._engine.remove(home.sequence)
-        self._homes.remove(home)
 
 
 def _common(a: list[int], b: list[int]) -> int:

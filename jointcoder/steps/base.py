@@ -122,13 +122,13 @@ class Tools:
         return next((system for system in self.systems if system.kind is kind), None)
 
 
-class Options(BaseModel):
+class StepOptions(BaseModel):
     """Base of a step's options: frozen, unknown names refused, ranges declared on the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class KindOptions(Options):
+class KindOptions(StepOptions):
     """Options of steps that run once per kind."""
 
     kind: Kind
@@ -139,9 +139,9 @@ class Step(ABC):
 
     name: ClassVar[str]
     purpose: ClassVar[str]
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[StepOptions]] = StepOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: StepOptions) -> None:
         self.options = options
 
     @property
@@ -180,10 +180,10 @@ __all__ = [
     "Generate",
     "Generation",
     "KindOptions",
-    "Options",
     "Run",
     "State",
     "Step",
+    "StepOptions",
     "Tools",
     "Update",
     "admission_to_discharge",

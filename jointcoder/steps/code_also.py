@@ -38,7 +38,7 @@ class CodeAlso(base.Step):
 
     name: ClassVar[str] = "code_also"
     purpose: ClassVar[str] = "companions and combination codes by cited rules"
-    Options: ClassVar[type[base.Options]] = CodeAlsoOptions
+    Options: ClassVar[type[base.StepOptions]] = CodeAlsoOptions
     options: CodeAlsoOptions
 
     @property

@@ -26,7 +26,7 @@ Source = Literal["list", "model", "dictionary"]
 FIELDS = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
 
 
-class ExtractOptions(base.Options):
+class ExtractOptions(base.StepOptions):
     """``sources`` in use; ``trust_lists``: a kind that the record itself lists is not searched for elsewhere (0.8 %
     of diagnoses are missing from discharge lists; procedures told elsewhere are mined); ``max_items`` of each kind
     that the model may list per chunk."""
@@ -42,7 +42,7 @@ class Extract(base.Step):
 
     name: ClassVar[str] = "extract"
     purpose: ClassVar[str] = "conditions and procedures as worded, with spans and assertion"
-    Options: ClassVar[type[base.Options]] = ExtractOptions
+    Options: ClassVar[type[base.StepOptions]] = ExtractOptions
     options: ExtractOptions
     reads = frozenset({"encounter", "language", "sections", "chunks"})
     writes = frozenset({"mentions"})
@@ -66,7 +66,7 @@ class Extract(base.Step):
         if "dictionary" in self.options.sources and kinds:
             found += spotted(state, tools, kinds)
         mentions = merge(found)
-        notes = {source: sum(m.source == source for m in mentions) for source in self.options.sources}
+        notes: dict[str, int] = {source: sum(m.source == source for m in mentions) for source in self.options.sources}
         return Update({"mentions": mentions}, tuple(flags), notes)
 
     def _ask_model(self, state: State, tools: Tools, kinds: Sequence[Kind]) -> Any:
@@ -161,7 +161,7 @@ def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
                 section.start + hit.start,
                 section.start + hit.end,
             )
-            found.append(mention(state, hit.hits[0].kind, span, name=span.quote, source="dictionary"))
+            found.append(mention(state, hit.hits[0].system.kind, span, name=span.quote, source="dictionary"))
     return found
 
 

@@ -19,6 +19,7 @@ from jointcoder.steps.common import ranked, sentence_around
 
 if TYPE_CHECKING:
     from jointcoder.codebook.book import CodeBook
+    from jointcoder.codebook.model import Entry
 
 Sides = Mapping[str, Sequence[str]]
 
@@ -46,7 +47,7 @@ class MapCodes(base.Step):
                 changed += final.code != code.code
                 mapped.append(final)
             values[CODE_SLOTS[kind]] = ranked(unique(mapped))
-        flags = ()
+        flags: tuple[Flag, ...] = ()
         if lost:
             message = f"not assignable in {tools.book.info.edition} on the date, dropped: {', '.join(sorted(lost))}"
             flags = (Flag(code="JC501", step=self.name, message=message),)
@@ -82,20 +83,17 @@ def sided(book: CodeBook, system: System, code: str, text: str, sides: Sides) ->
     if len(stated) != 1:
         return code
     wanted = _side_names(name, stated[0])
-    parent = book.parent(system, code)
-    for sibling in family(book, system, parent, depth=2) if parent else []:
-        if (book.name(system, sibling, "en") or "").casefold() in wanted and book.is_billable(system, sibling):
-            return sibling
+    for sibling in family(book, system, code):
+        if sibling.billable and sibling.name.casefold() in wanted:
+            return sibling.code
     return code
 
 
-def family(book: CodeBook, system: System, parent: str, *, depth: int) -> list[str]:
-    """Descendants of ``parent`` and, where a side is chosen one level up (7th characters), of its parent."""
-    codes = list(book.descendants(system, parent))
-    above = book.parent(system, parent)
-    if depth > 1 and above and len(above.replace(".", "")) > 3:
-        codes += book.descendants(system, above)
-    return list(dict.fromkeys(codes))
+def family(book: CodeBook, system: System, code: str) -> list[Entry]:
+    """The assignable entries below the code's parent and grandparent (the side stands one level above a 7th
+    character), nearest first, never wider than the category."""
+    above = [entry for entry in book.ancestors(system, code)[:2] if entry.level in ("category", "code")]
+    return list({e.code: e for entry in above for e in book.completions(system, entry.code)}.values())
 
 
 def _side_names(name: str, side: str) -> set[str]:

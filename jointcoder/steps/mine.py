@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jointcoder.text.chunks import Chunk
 
 
-class MineOptions(base.Options):
+class MineOptions(base.StepOptions):
     """``max_items`` the model may add per part; ``listed_shown``: how many known ones the prompt repeats."""
 
     max_items: int = Field(default=10, ge=1, le=60)
@@ -38,7 +38,7 @@ class Mine(base.Step):
 
     name: ClassVar[str] = "mine"
     purpose: ClassVar[str] = "procedures done but not listed"
-    Options: ClassVar[type[base.Options]] = MineOptions
+    Options: ClassVar[type[base.StepOptions]] = MineOptions
     options: MineOptions
     reads = frozenset({"encounter", "language", "sections", "chunks", "mentions"})
     writes = frozenset({"mentions"})

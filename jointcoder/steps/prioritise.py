@@ -36,7 +36,7 @@ class Prioritise(base.Step):
 
     name: ClassVar[str] = "prioritise"
     purpose: ClassVar[str] = "principal first, then by importance"
-    Options: ClassVar[type[base.Options]] = PrioritiseOptions
+    Options: ClassVar[type[base.StepOptions]] = PrioritiseOptions
     options: PrioritiseOptions
 
     @property

@@ -20,7 +20,7 @@ from jointcoder.text.sections import find_sections
 SHARE_OF_CONTEXT = 0.4  # of the context for one chunk; the rest is for instructions, questions and answers
 
 
-class ReadOptions(base.Options):
+class ReadOptions(base.StepOptions):
     """``chunk_tokens``: the most note tokens shown to the model at once (never more than 40 % of its context)."""
 
     chunk_tokens: int = Field(default=1800, ge=64, le=100_000)
@@ -31,7 +31,7 @@ class Read(base.Step):
 
     name: ClassVar[str] = "read"
     purpose: ClassVar[str] = "language, typed sections, parts that fit the context"
-    Options: ClassVar[type[base.Options]] = ReadOptions
+    Options: ClassVar[type[base.StepOptions]] = ReadOptions
     options: ReadOptions
     reads = frozenset({"encounter"})
     writes = frozenset({"language", "sections", "chunks"})

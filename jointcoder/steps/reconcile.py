@@ -28,7 +28,7 @@ from jointcoder.steps.base import Run, State, Tools, Update, admission_to_discha
 from jointcoder.steps.common import ranked, step_data
 
 
-class ReconcileOptions(base.Options):
+class ReconcileOptions(base.StepOptions):
     """``drop_integral``: leave out symptoms that a coded disease explains (guideline I.B.5)."""
 
     drop_integral: bool = True
@@ -39,7 +39,7 @@ class Reconcile(base.Step):
 
     name: ClassVar[str] = "reconcile"
     purpose: ClassVar[str] = "diagnoses ↔ procedures, integral findings, rule check, final order"
-    Options: ClassVar[type[base.Options]] = ReconcileOptions
+    Options: ClassVar[type[base.StepOptions]] = ReconcileOptions
     options: ReconcileOptions
     reads = frozenset({"encounter", "mentions", "diagnoses", "procedures"})
     writes = frozenset({"diagnoses", "procedures", "findings"})
@@ -66,7 +66,7 @@ class Reconcile(base.Step):
             {
                 "diagnoses": tuple(code for code in codes if code.kind is Kind.DIAGNOSIS),
                 "procedures": tuple(code for code in codes if code.kind is Kind.PROCEDURE),
-                "findings": tuple([*findings, *ruled]),
+                "findings": (*findings, *ruled),
             },
             flags,
             {"findings": len(ruled), "dropped": len(findings)},
@@ -88,7 +88,11 @@ def without_parents(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[A
             (c for c in codes if c is not code and c.code.startswith(code.code) and len(c.code) > len(code.code)),
             None,
         )
-        if child and code.system is not System.ICD10PCS and code.code in tools.book.ancestors(code.system, child.code):
+        if (
+            child
+            and code.system is not System.ICD10PCS
+            and code.code in {a.code for a in tools.book.ancestors(code.system, child.code)}
+        ):
             message = f"{code.code} is the parent of {child.code}, which is coded"
             findings.append(
                 Finding(

@@ -26,7 +26,7 @@ from jointcoder.text.expand import expand
 if TYPE_CHECKING:
     import datetime as dt
 
-    from jointcoder.codebook.lookup import Hit
+    from jointcoder.codebook.model import Hit
 
 NAME_LANGUAGE = {"en": "en", "es": "en", "zh": "zh"}  # of the names that extraction delivers for lookup
 
@@ -70,7 +70,7 @@ class Standardise(base.Step):
 
     name: ClassVar[str] = "standardise"
     purpose: ClassVar[str] = "mention → candidates → canonical entry"
-    Options: ClassVar[type[base.Options]] = StandardiseOptions
+    Options: ClassVar[type[base.StepOptions]] = StandardiseOptions
     options: StandardiseOptions
     reads = frozenset({"encounter", "language", "mentions"})
 
@@ -153,7 +153,7 @@ def candidates(name: str, tools: Tools, language: str, system: System, k: int, o
     names = NAME_LANGUAGE.get(language, language)
     best: dict[str, Hit] = {}
     for wording in expand(name, language if names == language else names):
-        for hit in tools.lookup.search(wording, kind=system.kind, lang=names, k=k, system=system):
+        for hit in tools.lookup.search(wording, kind=system.kind, lang=names, k=k, system=system, billable=True):
             if hit.code not in best or hit.score > best[hit.code].score:
                 best[hit.code] = hit
     valid = [hit for hit in best.values() if on is None or tools.book.is_valid(system, hit.code, on)]

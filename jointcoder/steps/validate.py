@@ -35,7 +35,7 @@ class Validate(base.Step):
 
     name: ClassVar[str] = "validate"
     purpose: ClassVar[str] = "evidence and verdict per draft; unsupported drafts dropped"
-    Options: ClassVar[type[base.Options]] = ValidateOptions
+    Options: ClassVar[type[base.StepOptions]] = ValidateOptions
     options: ValidateOptions
 
     @property
@@ -68,7 +68,7 @@ class Validate(base.Step):
                 judged[draft.code] = with_answer(draft, answer, baseline)
         kept = [judged[draft.code] for draft in drafts if self._keeps(judged[draft.code], mentions)]
         unsure = sum(abs(code.confidence - self.options.keep) < self.options.unsure for code in kept)
-        flags = ()
+        flags: tuple[Flag, ...] = ()
         if unsure:
             flags = (
                 Flag(

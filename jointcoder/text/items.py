@@ -9,7 +9,8 @@ from "1.5cm". Delimiters part what is not numbered. Items that run together with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jointcoder.text.resources import known_language, toml
 
@@ -86,8 +87,8 @@ def _numbers(text: str, digit_terms: list[str], depth: list[int]) -> Iterator[Sp
         for marker in _number_markers(text, place):
             start, end, number = marker
             at_line = not text[text.rfind("\n", 0, start) + 1 : start].strip()
-            in_order = number == expected or (at_line and number in (1, expected + 1))
-            if not in_order and not (at_line and 0 < number <= 99 and text[end : end + 1].isspace()):
+            # a list may begin in its middle, or leave the 1 of its first item out
+            if number != expected and not (at_line and number) and not (number == 2 and place == 0):
                 continue
             if depth[start] or not _may_follow(text, start, number, at_line):
                 continue
@@ -101,7 +102,7 @@ def _numbers(text: str, digit_terms: list[str], depth: list[int]) -> Iterator[Sp
 
 
 def _number_markers(text: str, place: int) -> Iterator[tuple[int, int, int]]:
-    pattern = rf"[(（](\d{{1,2}}|[{_HAN_DIGITS}十]{{1,3}})[)）][.、]?|(?<![\d.．])(\d{{1,2}})\s?[.．、)）:：]|([{_HAN_DIGITS}十]{{1,3}})、"
+    pattern = rf"[(（](\d{{1,2}}|[{_HAN_DIGITS}十]{{1,3}})[)）][.、]?|(?<![\d.．])(\d{{1,2}})\s?[.．、)）:：]-?|([{_HAN_DIGITS}十]{{1,3}})、"
     for match in re.compile(pattern).finditer(text, place):
         digits = match[1] or match[2] or match[3]
         yield match.start(), match.end(), int(digits) if digits.isdecimal() else _han_number(digits)
@@ -130,11 +131,11 @@ def _digit_term(text: str, end: int, digit_terms: list[str]) -> bool:
     return any(following.startswith(term) for term in digit_terms)
 
 
-def _delimited(text: str, start: int, end: int, data: object, numbered: bool) -> Iterator[Span]:
+def _delimited(text: str, start: int, end: int, data: Mapping[str, Any], numbered: bool) -> Iterator[Span]:
     """Part a stretch at line breaks and delimiters outside brackets."""
-    strong: str = data["strong_delimiters"]  # type: ignore[index]
-    weak: str = data["weak_delimiters"]  # type: ignore[index]
-    qualifiers: list[str] = data["qualifiers"]  # type: ignore[index]
+    strong: str = data["strong_delimiters"]
+    weak: str = data["weak_delimiters"]
+    qualifiers: list[str] = data["qualifiers"]
     for first, last in _split_at(text, start, end, strong + "\n\r", ()):
         pieces = [(first, last)]
         for delimiter in "" if numbered else weak:

@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from jointcoder.text.items import split_items as split_items  # part of this module's API
 from jointcoder.text.resources import known_language, toml
 
 Span = tuple[int, int]
@@ -26,6 +27,7 @@ _LATIN_WORD = re.compile(rf"{_LETTER}+(?:(?:[-'’]|(?<=\d)[.,](?=\d)){_LETTER}+
 _CLOSERS = "\"'”’」』)）]】》"
 _BULLET = r"[-*•●○◦▪■□◆◇·‣–—]"
 _ITEM_START = re.compile(rf"\s*(?:{_BULLET}\s|[(（]?\d{{1,2}}[.)．、）]|[①-⑳⑴-⒛])")
+_NUMBERING = re.compile(r"(?:^|[\s:：])\d{1,2}[.)]\s")
 _BEFORE_STOP = re.compile(r"[^\s(\[（【]*$")
 
 
@@ -88,28 +90,28 @@ def _is_full_stop(text: str, start: int, end: int, lang: str) -> bool:
     before = _BEFORE_STOP.search(text, max(0, start - 24), start)
     token = before[0].lower() if before else ""
     data = toml("segment", lang)
-    if token in data["titles"] or (len(token) == 1 and token.isalpha() and lang != "zh" and _initial(text, start)):
+    if token in data["titles"]:
         return False
-    line = text.rfind("\n", 0, start) + 1
-    if token.isdigit() and not text[line : start - len(token)].strip():
-        return False  # "1. Hypertension"
+    if len(token) == 1 and token.isalpha() and _initial(text, start, data["letter_terms"]):
+        return False
+    if token.isdigit() and len(token) <= 2:
+        line = text[text.rfind("\n", 0, start) + 1 : start - len(token)]
+        if not line.strip() or _NUMBERING.search(line):
+            return False  # "1. CHF 2. COPD"
     rest = text[end : end + 40].lstrip()
     if not rest:
         return True
-    if token.isdigit() and len(token) <= 2 and re.search(r"(?:^|[\s:：])\d{1,2}[.)]\s", text[line : start - len(token)]):
-        return False  # "1. CHF 2. COPD": the numbering of one line
     if token in data["abbreviations"]:
         return rest[0].isupper()
     return not rest[0].islower()
 
 
-def _initial(text: str, start: int) -> bool:
-    """Whether the letter before a stop is a person's initial rather than, say, vitamin D or hepatitis C."""
-    return text[start - 1].isupper() and re.match(r"\.\s+[A-Z][a-z]+", text[start : start + 30]) is not None and (
-        re.search(r"(?:^|[.,:(]\s*|[A-Z][a-z]+\s)[A-Z]$", text[max(0, start - 24) : start]) is not None
-        and re.search(r"(?:vitamin|hepatitis|type|grade|stage|class|group|[a-z])\s[A-Z]$", text[max(0, start - 24) : start], re.I)
-        is None
-    )
+def _initial(text: str, start: int, letter_terms: list[str]) -> bool:
+    """Whether the capital before a stop is a person's initial rather than, say, the C of hepatitis C."""
+    if not text[start - 1].isupper() or not re.match(r"\.\s+[^\W\d_]{2,}", text[start : start + 30]):
+        return False
+    before = text[max(0, start - 24) : start - 1].split()
+    return not before or before[-1].lower() not in letter_terms
 
 
 def _line_cuts(text: str) -> Iterator[int]:

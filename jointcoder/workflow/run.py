@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowError
-from jointcoder.llm.base import Choice, Generation, LanguageModel, Usage
+from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
 from jointcoder.steps.base import Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
 from jointcoder.workflow.check import Plan
@@ -83,17 +83,21 @@ def run(
     return [Outcome(way.state, tuple(way.trace), way.stopped) for way in ways]
 
 
-def answer(generator: Generator[Ask, Answers, T], model: LanguageModel | None) -> T:
-    """Drive one generator of asks to its end outside a workflow. Raises WorkflowError JC403 without a model."""
+def reply(ask: Ask, model: LanguageModel | None) -> Answers:
+    """What the model says to one ask. Raises WorkflowError JC403 without a model, ModelError as the model does."""
+    if model is None:
+        raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
+    if isinstance(ask, Generate):
+        return list(model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens))
+    return list(model.choose(ask.context, ask.questions))
+
+
+def answer(asking: Generator[Ask, Answers, T], model: LanguageModel | None) -> T:
+    """Drive one generator of asks to its end outside a workflow."""
     try:
-        ask = next(generator)
+        ask = next(asking)
         while True:
-            if model is None:
-                raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
-            if isinstance(ask, Generate):
-                ask = generator.send(list(model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens)))
-            else:
-                ask = generator.send(list(model.choose(ask.context, ask.questions)))
+            ask = asking.send(reply(ask, model))
     except StopIteration as end:
         result: T = end.value
         return result
@@ -136,53 +140,41 @@ def _fail(way: _Way, flag: Flag) -> None:
 
 def _answer(waiting: list[_Way], step_id: str, model: LanguageModel | None) -> None:
     """Answer the open asks of all encounters: generation prompts in one call, choices context by context."""
-    assert model is not None
-    generating = [way for way in waiting if isinstance(way.ask, Generate)]
     groups: dict[tuple[str, int], list[_Way]] = {}
-    for way in generating:
-        assert isinstance(way.ask, Generate)
-        groups.setdefault((repr(way.ask.schema), way.ask.max_tokens), []).append(way)
-    for group in groups.values():
-        _generate(group, step_id, model)
     for way in waiting:
-        if isinstance(way.ask, Choose):
-            ask = way.ask
-            _ask(way, step_id, lambda ask=ask: model.choose(ask.context, ask.questions))  # type: ignore[misc]
+        if isinstance(way.ask, Generate):
+            groups.setdefault((repr(way.ask.schema), way.ask.max_tokens), []).append(way)
+        else:
+            _ask(way, step_id, model)
+    for group in groups.values():
+        if len(group) == 1 or not _generate(group, step_id, model):
+            # One prompt too long must not fail its neighbours: ask one encounter at a time.
+            for way in group:
+                _ask(way, step_id, model)
 
 
-def _generate(group: list[_Way], step_id: str, model: LanguageModel) -> None:
+def _generate(group: list[_Way], step_id: str, model: LanguageModel | None) -> bool:
+    """All prompts of a group in one call; False if the model refused them together."""
     asks = [way.ask for way in group if isinstance(way.ask, Generate)]
-    if len(group) == 1:
-        _ask(
-            group[0],
-            step_id,
-            lambda: model.generate(asks[0].prompts, asks[0].schema, max_tokens=asks[0].max_tokens),
-        )
-        return
-    prompts = [prompt for ask in asks for prompt in ask.prompts]
+    together = replace(asks[0], prompts=[prompt for ask in asks for prompt in ask.prompts])
     began = time.perf_counter()
     try:
-        answers = model.generate(prompts, asks[0].schema, max_tokens=asks[0].max_tokens)
+        answers = reply(together, model)
     except ModelError:
-        # One prompt too long must not fail its neighbours: ask one encounter at a time.
-        for way, ask in zip(group, asks, strict=True):
-            _ask(
-                way,
-                step_id,
-                lambda ask=ask: model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens),
-            )  # type: ignore[misc]
-        return
-    seconds = (time.perf_counter() - began) / len(prompts)
+        return False
+    seconds = (time.perf_counter() - began) / len(answers)
     for way, ask in zip(group, asks, strict=True):
         own, answers = answers[: len(ask.prompts)], answers[len(ask.prompts) :]
         way.cost += _cost_of(own, seconds * len(own))
         _advance(way, step_id, own)
+    return True
 
 
-def _ask(way: _Way, step_id: str, request: Callable[[], Sequence[Generation | Choice]]) -> None:
+def _ask(way: _Way, step_id: str, model: LanguageModel | None) -> None:
+    assert way.ask is not None
     began = time.perf_counter()
     try:
-        answers = list(request())
+        answers = reply(way.ask, model)
     except JointCoderError as error:
         _fail(way, Flag(code=error.code, step=step_id, message=error.message))
         return
@@ -190,7 +182,7 @@ def _ask(way: _Way, step_id: str, request: Callable[[], Sequence[Generation | Ch
     _advance(way, step_id, answers)
 
 
-def _cost_of(answers: Sequence[Generation | Choice], seconds: float) -> Cost:
+def _cost_of(answers: Sequence[Any], seconds: float) -> Cost:
     usage = sum((answer.usage for answer in answers), Usage())
     return Cost(
         seconds=seconds,

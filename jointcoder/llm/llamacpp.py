@@ -1,0 +1,377 @@
+"""The in-process backend: llama.cpp, one prefill of the context, requests as branches of the same cache.
+
+    prefix (kept) ──┬── question 1 ── answer
+                    ├── question 2 ── answer      decoded together, in waves that fit the cache
+                    └── …
+
+Log-probabilities equal those of one full prompt at a time within 0.05 (``benchmarks/choose.py`` prints the
+difference). Accounting: each request's ``prompt_tokens`` are all its tokens; ``reused_tokens`` those it did not
+have to decode, so the first request of a context carries its prefill. One thread at a time: a second one is
+refused. Adapters are applied to the whole request. This module knows nothing of codes or steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from jointcoder.errors import ModelError
+from jointcoder.llm.base import (
+    Choice,
+    Context,
+    Generation,
+    LanguageModel,
+    ModelInfo,
+    Progress,
+    Prompt,
+    Question,
+    Schema,
+    Usage,
+)
+from jointcoder.llm.options import EngineOptions, usable_cores
+
+if TYPE_CHECKING:
+    from jointcoder.llm.answer import Answer
+    from jointcoder.llm.engine import Row
+    from jointcoder.llm.load import Opening
+    from jointcoder.llm.scoring import Scores
+
+
+@dataclass
+class _Branch:
+    """A request on its way: a prefix, its own tokens, and the room its answer may take. Requests of one ``group``
+    share their prefix."""
+
+    index: int
+    group: int
+    prefix: list[int]
+    suffix: list[int]
+    room: int
+    sequence: int = -1
+    start: int = 0
+
+    @property
+    def cells(self) -> int:
+        return len(self.suffix) + self.room
+
+
+class LlamaCpp(LanguageModel):
+    """A GGUF model in this process.
+
+    ``context_tokens`` bounds one request and the whole cache. ``adapters``: names and LoRA files (GGUF).
+    Raises AssetError JC201 (no such file), ModelError JC301 (cannot be loaded), JC303 (engine not installed).
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        sha256: str = "",
+        context_tokens: int = 8192,
+        threads: int | None = None,
+        gpu_layers: int = 0,
+        options: EngineOptions | None = None,
+        adapters: Mapping[str, Path] | None = None,
+    ) -> None:
+        from jointcoder.llm.chat import Chat
+        from jointcoder.llm.engine import Engine
+        from jointcoder.llm.prefixes import Prefixes
+
+        path = Path(path)
+        self.options = options or EngineOptions()
+        self._engine = engine = Engine(
+            path,
+            context_tokens=context_tokens,
+            options=self.options,
+            gpu_layers=gpu_layers,
+            threads=threads or self.options.threads or usable_cores(),
+        )
+        self._chat = Chat(
+            engine,
+            template=engine.metadata("tokenizer.chat_template"),
+            bos=engine.special("bos"),
+            eos=engine.special("eos"),
+        )
+        self._prefixes = Prefixes(engine)
+        self._lock = threading.Lock()
+        engine.load_adapters(adapters or {})
+        self.info = ModelInfo(name or path.stem, sha256, context_tokens, engine.facts())
+
+    @classmethod
+    def open(cls, opening: Opening) -> Self:
+        """Open as the settings ask; see :func:`jointcoder.llm.load.open_model`."""
+        return cls(
+            opening.path,
+            name=opening.name,
+            sha256=opening.sha256,
+            context_tokens=opening.context_tokens,
+            threads=opening.threads,
+            gpu_layers=opening.gpu_layers,
+            options=opening.options,
+        )
+
+    def count_tokens(self, text: str) -> int:
+        with self._alone():
+            return len(self._engine.tokenize(text))
+
+    def close(self) -> None:
+        self._engine.close()
+
+    # ----------------------------------------------------------------------------------------------- generate
+
+    def _complete(
+        self,
+        prompts: Sequence[Prompt],
+        schema: Schema | None,
+        max_tokens: int,
+        adapter: str | None,
+        progress: Progress | None,
+    ) -> list[Generation]:
+        from jointcoder.llm.grammar import gbnf
+
+        if max_tokens < 1:
+            raise ValueError("max_tokens must be positive")
+        grammar = None if schema is None else gbnf(schema)
+        with self._alone():
+            prefix = self._grouped([prompt.context for prompt in prompts])
+            branches = [
+                _Branch(i, *prefix[i], self._chat.suffix(p.context, p.instruction, p.opening), max_tokens)
+                for i, p in enumerate(prompts)
+            ]
+            self._check_room(branches)
+            results: dict[int, Generation] = {}
+            with self._decoding(adapter):
+                for wave in self._waves(branches, self.options.parallel):
+                    results |= self._write(wave, prompts, grammar, max_tokens, adapter, progress, len(results))
+                    self._clear_branches()
+        return [results[i] for i in range(len(prompts))]
+
+    def _write(
+        self,
+        wave: list[_Branch],
+        prompts: Sequence[Prompt],
+        grammar: str | None,
+        max_tokens: int,
+        adapter: str | None,
+        progress: Progress | None,
+        done: int,
+    ) -> dict[int, Generation]:
+        from jointcoder.llm.answer import Answer
+        from jointcoder.llm.engine import Run
+
+        answers: list[Answer] = []
+        try:
+            for branch in wave:
+                opening = prompts[branch.index].opening
+                answers.append(Answer(self._engine, opening=opening, grammar=grammar, max_tokens=max_tokens))
+
+            def tell() -> None:
+                if progress is not None:
+                    progress(done + sum(answer.done for answer in answers), len(prompts))
+
+            reused = self._branch(wave, adapter, tell)
+            following: list[int | None] = [None] * len(wave)
+            order = list(range(len(wave)))
+
+            def take(run: int, offset: int, row: Row) -> None:
+                i = order[run]
+                following[i] = answers[i].step(row)
+                if answers[i].done:
+                    self._engine.remove(wave[i].sequence)
+
+            runs = [Run(b.sequence, b.start, b.suffix, "last") for b in wave]
+            while runs:
+                self._engine.decode(runs, on_logits=take, between=tell)
+                order, runs = [], []
+                for i, branch in enumerate(wave):
+                    token = following[i]
+                    if token is not None and not answers[i].done:
+                        position = branch.start + len(branch.suffix) + answers[i].tokens - 1
+                        order.append(i)
+                        runs.append(Run(branch.sequence, position, [token], "last"))
+        finally:
+            for answer in answers:
+                answer.close()
+        return {
+            branch.index: Generation(
+                text=answer.text,
+                finished=answer.finished,
+                usage=Usage(len(branch.prefix) + len(branch.suffix), kept, answer.tokens),
+            )
+            for branch, answer, kept in zip(wave, answers, reused, strict=True)
+        }
+
+    # ------------------------------------------------------------------------------------------------- choose
+
+    def _score(
+        self, context: Context, questions: Sequence[Question], adapter: str | None, progress: Progress | None
+    ) -> list[Choice]:
+        from jointcoder.llm.scoring import Scores
+
+        with self._alone():
+            prefix = self._chat.prefix(context)
+            branches, scores = [], []
+            for i, question in enumerate(questions):
+                score = Scores(self._engine, question.options)
+                scores.append(score)
+                suffix = self._chat.suffix(context, question.text)
+                branches.append(_Branch(i, 0, prefix, suffix, score.longest))
+            self._check_room(branches)
+            # Options of several tokens are branches of their question's branch: keep sequences for them.
+            most = self.options.parallel // (2 if any(score.forced for score in scores) else 1)
+            reused: dict[int, int] = {}
+            with self._decoding(adapter):
+                for wave in self._waves(branches, most):
+
+                    def tell() -> None:
+                        if progress is not None:
+                            progress(len(reused), len(questions))
+
+                    counts = self._branch(wave, adapter, tell)
+                    self._read(wave, scores, tell)
+                    self._clear_branches()
+                    reused |= {b.index: count for b, count in zip(wave, counts, strict=True)}
+                    tell()
+        return [
+            Choice(
+                question.options,
+                *score.result(),
+                Usage(len(prefix) + len(branch.suffix), reused[branch.index], 0),
+            )
+            for question, branch, score in zip(questions, branches, scores, strict=True)
+        ]
+
+    def _read(self, wave: list[_Branch], scores: list[Scores], tell: Callable[[], None]) -> None:
+        """The first token of every option from its question's last row; longer options by teacher forcing."""
+        from jointcoder.llm.engine import Run
+
+        engine = self._engine
+        runs = [Run(b.sequence, b.start, b.suffix, "last") for b in wave]
+        engine.decode(runs, on_logits=lambda run, _, row: scores[wave[run].index].first(row), between=tell)
+        pending = [(b, option) for b in wave for option in scores[b.index].forced]
+        spare = range(wave[-1].sequence + 1, engine.sequences)
+        room = sum(b.room for b in wave)
+        while pending:
+            part: list[tuple[_Branch, int]] = []
+            while pending and len(part) < len(spare):
+                branch, option = pending[0]
+                room_left = room - sum(len(scores[b.index].forcing(o)) for b, o in part)
+                if part and len(scores[branch.index].forcing(option)) > room_left:
+                    break
+                part.append(pending.pop(0))
+            self._force(part, spare, scores, tell)
+
+    def _force(
+        self,
+        part: list[tuple[_Branch, int]],
+        spare: Sequence[int],
+        scores: list[Scores],
+        tell: Callable[[], None],
+    ) -> None:
+        from jointcoder.llm.engine import Run
+
+        runs = []
+        for sequence, (branch, option) in zip(spare, part, strict=False):
+            end = branch.start + len(branch.suffix)
+            self._engine.copy(branch.sequence, sequence, end)
+            runs.append(Run(sequence, end, scores[branch.index].forcing(option), "all"))
+
+        def take(run: int, offset: int, row: Row) -> None:
+            branch, option = part[run]
+            scores[branch.index].further(option, offset, row)
+
+        self._engine.decode(runs, on_logits=take, between=tell)
+        for run in runs:
+            self._engine.remove(run.sequence)
+
+    # -------------------------------------------------------------------------------------------- waves, guards
+
+    def _check_room(self, branches: Sequence[_Branch]) -> None:
+        limit = self.info.context_tokens
+        for branch in branches:
+            need = len(branch.prefix) + branch.cells
+            if need > limit:
+                raise ModelError(
+                    "JC304",
+                    f"the request needs {need} tokens ({len(branch.prefix) + len(branch.suffix)} to read, "
+                    f"{branch.room} to write), the context holds {limit}",
+                    hint="split the text, or raise context_tokens in the settings",
+                )
+
+    def _grouped(self, contexts: Sequence[Context]) -> list[tuple[int, list[int]]]:
+        """For each context its group and prefix; each different context is split into tokens once."""
+        groups: dict[Context, tuple[int, list[int]]] = {}
+        for context in contexts:
+            if context not in groups:
+                groups[context] = len(groups), self._chat.prefix(context)
+        return [groups[context] for context in contexts]
+
+    def _waves(self, branches: Sequence[_Branch], most: int) -> Iterator[list[_Branch]]:
+        """Groups that fit the cache, ``most`` branches and the kept prefixes; requests of a context together."""
+        wave: list[_Branch] = []
+        groups: set[int] = set()
+        cells = 0
+        for branch in sorted(branches, key=lambda b: (b.group, b.index)):
+            more = branch.cells + (len(branch.prefix) if branch.group not in groups else 0)
+            crowded = len(groups | {branch.group}) > self._prefixes.limit or len(wave) == most
+            if wave and (crowded or cells + more > self.info.context_tokens):
+                yield wave
+                wave, groups, cells = [], set(), 0
+                more = branch.cells + len(branch.prefix)
+            wave.append(branch)
+            groups.add(branch.group)
+            cells += more
+        if wave:
+            yield wave
+
+    def _branch(self, wave: Sequence[_Branch], adapter: str | None, tell: Callable[[], None]) -> list[int]:
+        """Prefill the wave's prefixes where they are not kept, and start a branch for each request on them.
+
+        Returns how many of each request's tokens need not be decoded: of a context's first request those that
+        were kept before, of the others the whole prefix.
+        """
+        distinct = {branch.group: branch.prefix for branch in wave}
+        self._prefixes.reserve(adapter, list(distinct.values()), sum(branch.cells for branch in wave))
+        homes: dict[int, int] = {}
+        reused = []
+        for i, branch in enumerate(wave):
+            branch.sequence, branch.start = self._prefixes.limit + i, len(branch.prefix)
+            if branch.group not in homes:
+                kept = self._prefixes.hold(adapter, branch.prefix, between=tell)
+                homes[branch.group] = kept.sequence
+                reused.append(kept.reused)
+            else:
+                reused.append(len(branch.prefix))
+            self._engine.copy(homes[branch.group], branch.sequence, branch.start)
+        return reused
+
+    def _clear_branches(self) -> None:
+        for sequence in range(self._prefixes.limit, self._engine.sequences):
+            self._engine.remove(sequence)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise ModelError("JC305", "the model is in use by another thread", hint="open one model per thread")
+        try:
+            if self._engine.closed:
+                raise ModelError("JC305", "the model was closed")
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _decoding(self, adapter: str | None) -> Iterator[None]:
+        """Apply the adapter; whatever goes wrong inside (Ctrl-C too), leave the engine empty and usable."""
+        self._engine.use_adapter(adapter)
+        try:
+            yield
+        except BaseException:
+            self._engine.clear()
+            self._prefixes.forget()
+            raise
