@@ -113,7 +113,9 @@ def test_an_installed_package_is_read_without_importing_it(
     assert found.read_bytes() == DATA
 
 
-def test_sources_are_tried_in_order_until_one_delivers(shelf: Path, settings: Settings, tmp_path: Path) -> None:
+def test_sources_are_tried_in_order_until_one_delivers(
+    shelf: Path, settings: Settings, tmp_path: Path
+) -> None:
     (tmp_path / "share.bin").write_bytes(DATA)
     (tmp_path / "other.bin").write_bytes(noise(len(DATA), seed=2))
     sources = ", ".join(
@@ -223,7 +225,9 @@ def test_a_server_that_does_not_resume_sends_from_the_start(settings: Settings) 
     folder = next(settings.sources_dir.rglob("download.partial")).parent
     assert (folder / "download.partial").stat().st_size == 300_000
     with serve(noise(1_000_000), resumes=False) as site:
-        assert fetch(entry(f'{{ url = "{site.url}" }}', noise(1_000_000)), settings).stat().st_size == 1_000_000
+        assert (
+            fetch(entry(f'{{ url = "{site.url}" }}', noise(1_000_000)), settings).stat().st_size == 1_000_000
+        )
 
 
 def test_a_missing_page_is_said_to_be_missing(settings: Settings) -> None:
@@ -302,7 +306,10 @@ def test_a_disk_that_fills_up_under_way_keeps_what_is_there(
 ) -> None:
     (tmp_path / "share.bin").write_bytes(DATA)
     part_wheels(shelf, "piece-", DATA, 1)
-    sources = {"file": f'{{ file = "{tmp_path / "share.bin"}" }}', "pip": PARTS.replace("count = 4", "count = 1")}
+    sources = {
+        "file": f'{{ file = "{tmp_path / "share.bin"}" }}',
+        "pip": PARTS.replace("count = 4", "count = 1"),
+    }
     text = model_toml("tiny", DATA, sources[way])
     process = start(text, tmp_path, settings, limit=100_000)
     _, problem = process.communicate(timeout=120)

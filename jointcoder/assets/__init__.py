@@ -15,7 +15,7 @@ from __future__ import annotations
 from jointcoder.assets.fetch import fetch
 from jointcoder.assets.manifest import Asset, Book, BookSource, Manifest, ModelAsset
 from jointcoder.assets.models import ResolvedModel, resolve_model
-from jointcoder.assets.store import VerifyResult, file_hash, is_verified, locate, verify
+from jointcoder.assets.store import VerifyResult, file_hash, is_verified, locate, locked, verify
 
 __all__ = [
     "Asset",
@@ -29,6 +29,7 @@ __all__ = [
     "file_hash",
     "is_verified",
     "locate",
+    "locked",
     "resolve_model",
     "verify",
 ]

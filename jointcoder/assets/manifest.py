@@ -186,10 +186,12 @@ class ModelAsset(Asset):
 
 
 class BookSource(Asset):
-    """An official file that a code book is built from, as published."""
+    """An official file that a code book is built from, as published. ``reader``: import name of an optional
+    package that reading it needs."""
 
     publisher: str = ""
     edition: str = ""
+    reader: str = ""
 
     def path(self, settings: Settings) -> Path:
         return settings.sources_dir / self.file
@@ -249,7 +251,9 @@ class Manifest:
             raise AssetError("JC208", f"{self.path}: two entries share one name")
         for book in self.books:
             if missing := {*book.needed.values(), *book.optional.values()} - set(self._by_name):
-                raise AssetError("JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}")
+                raise AssetError(
+                    "JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}"
+                )
 
     @cached_property
     def _by_name(self) -> dict[str, Asset]:

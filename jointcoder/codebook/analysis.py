@@ -23,13 +23,16 @@ OTHER, UNSPECIFIED, PART = 1, 2, 4
 SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH}
 MARKS = {"other": OTHER, "unspecified": UNSPECIFIED}
 
+SINGLE = 1.3  # weight of a single Chinese character; words of a segmenter beside them lost recall on every task tried
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _HAN = re.compile(r"[㐀-鿿豈-﫿]")
 _PIECE = re.compile(r"[㐀-鿿豈-﫿]+|[^\W_㐀-鿿豈-﫿]+")
+_STRETCH = re.compile(r"[^\W_]+")
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _BREAKS = re.compile(r"[.;:!?,\n\t，。；：、！？|•]")
 _NUMBER_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
-TABLES = ("stop", "free", "phrases", "procedures", "sides", "marks", "weights", "abbreviations", "ordinary")
+TABLES = ("connectives", "stop", "free", "phrases", "procedures", "sides", "marks", "weights", "abbreviations", "ordinary")
 _Raw = tuple[str, int, int, bool]
 
 
@@ -50,6 +53,7 @@ class Analysis:
     words: tuple[Word, ...] = ()
     side: int = 0
     marks: int = 0
+    sides: tuple[tuple[int, int, int], ...] = ()  # where sides are named: start, end, bit
 
     @property
     def key(self) -> str:
@@ -176,7 +180,7 @@ class WordAnalyser(Analyser):
             aside = any(a <= m.start() < b for a, b in asides)
             start, end, raw = m.start() + offset, m.end() + offset, m.group()
             expansion = self._expansion(raw, expand)
-            for word in expansion.split() if expansion else (raw,):
+            for word in _WORD.findall(expansion) if expansion else (raw,):
                 plain = level(word).replace("’", "'").removesuffix("'s").replace("'", "")
                 words.append((plain, start, end, aside))
         return words
@@ -194,7 +198,8 @@ class WordAnalyser(Analyser):
         stems = [self._stem(w[0]) for w in words]
         phrases = self._procedure_phrases if procedures else self._phrases
         kept: list[Word] = []
-        side = marks = at = 0
+        sides: list[tuple[int, int, int]] = []
+        marks = at = 0
         while at < len(words):
             length, target = _longest(stems, at, phrases)
             if length:
@@ -210,13 +215,13 @@ class WordAnalyser(Analyser):
                 length, parts = 1, [words[at]]
             for plain, start, end, aside in parts:
                 if plain in self._sides:
-                    side |= self._sides[plain]
+                    sides.append((start, end, self._sides[plain]))
                     continue
                 marks |= self._marks.get(plain, 0)
                 if plain not in self._stop:
                     kept.append(Word(self._stem(plain), start, end, aside))
             at += length
-        return Analysis(tuple(kept), side, marks)
+        return Analysis(tuple(kept), _union(sides), marks, tuple(sides))
 
 
 class HanAnalyser(Analyser):
@@ -224,19 +229,26 @@ class HanAnalyser(Analyser):
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
-        self._replace = _replacer([(row[0], row[1]) for row in tables.get("phrases")])
+        phrases = [(row[0], row[1]) for row in tables.get("phrases")]
+        self._replace = _replacer(phrases)
+        self._replace_procedures = _replacer([*phrases, *((r[0], r[1]) for r in tables.get("procedures"))])
         self._drop = _replacer([(row[0], "") for row in (*tables.get("free"), *tables.get("stop"))])
         self._sides = tuple((row[0], SIDES[row[1]]) for row in tables.get("sides"))
         self._marks = tuple((row[0], MARKS[row[1]]) for row in tables.get("marks"))
         self._strip_sides = _replacer([(row[0], "") for row in tables.get("sides")])
         self._abbreviations = {row[0].casefold(): row[1] for row in tables.get("abbreviations")}
+        self._standard = dict(phrases)
+        self._side_of = dict(self._sides)
+        dropped = [row[0] for row in (*tables.get("free"), *tables.get("stop"))]
+        cues = sorted({*self._standard, *self._side_of, *dropped}, key=len, reverse=True)
+        self._running = re.compile("|".join(map(re.escape, cues)) or "(?!)")
 
     def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
         plain = unicodedata.normalize("NFKC", text).casefold()
         if query:
             found = (m.group() for m in _PIECE.finditer(plain))
             plain = " ".join(self._abbreviations.get(piece, piece) for piece in found)
-        plain = self._replace(plain)
+        plain = (self._replace_procedures if procedures else self._replace)(plain)
         side = marks = 0
         for cue, bit in self._marks:
             marks |= bit if cue in plain else 0
@@ -254,20 +266,33 @@ class HanAnalyser(Analyser):
                 words += [Word(piece[i : i + 2], 0, 0) for i in range(len(piece) - 1)]
             else:
                 words.append(Word(piece, 0, 0))
-        return _HanAnalysis(tuple(words), side, marks, "".join(pieces))
+        return _HanAnalysis(tuple(words), side, marks, (), "".join(pieces))
 
     def runs(self, text: str) -> Iterator[Analysis]:
-        """One run per stretch of characters; every word is one character with its place."""
-        for m in _PIECE.finditer(text):
-            raw = m.group()
-            words = tuple(
-                Word(unicodedata.normalize("NFKC", ch).casefold(), m.start() + i, m.start() + i + 1)
-                for i, ch in enumerate(raw)
-            )
-            yield Analysis(words)
+        """Stretches without punctuation; every word is one character of the standard wording, with its place."""
+        for m in _STRETCH.finditer(text):
+            chars = [
+                (plain, m.start() + i, m.start() + i + 1)
+                for i, raw in enumerate(m.group())
+                for plain in unicodedata.normalize("NFKC", raw).casefold()
+            ]
+            line = "".join(ch for ch, *_ in chars)
+            words: list[Word] = []
+            sides: list[tuple[int, int, int]] = []
+            at = 0
+            for found in (*self._running.finditer(line), None):
+                upto = len(line) if found is None else found.start()
+                words += [Word(*chars[i]) for i in range(at, upto)]
+                if found is not None:
+                    start, end = chars[found.start()][1], chars[found.end() - 1][2]
+                    if bit := self._side_of.get(found.group()):
+                        sides.append((start, end, bit))
+                    words += [Word(ch, start, end) for ch in self._standard.get(found.group(), "")]
+                    at = found.end()
+            yield Analysis(tuple(words), _union(sides), 0, tuple(sides))
 
     def weight(self, word: str) -> float:
-        base = 0.4 if len(word) == 1 else 1.0
+        base = SINGLE if len(word) == 1 else 1.0
         return self.weights.get(word, base)
 
 
@@ -302,6 +327,13 @@ def _stemmer(algorithm: str) -> Callable[[str], str]:
             return str(engine.stemWord(word))
 
     return stem
+
+
+def _union(sides: Iterable[tuple[int, int, int]]) -> int:
+    union = 0
+    for *_, bit in sides:
+        union |= bit
+    return union
 
 
 def _longest(

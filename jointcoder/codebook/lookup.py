@@ -24,10 +24,11 @@ from jointcoder.codebook.analysis import BOTH, OTHER, PART, Analyser, Analysis, 
 from jointcoder.codebook.book import CodeBook
 from jointcoder.codebook.defaults import default_child
 from jointcoder.codebook.model import Entry, Hit, Spotted
-from jointcoder.codebook.postings import Postings
+from jointcoder.codebook.postings import BETA, Postings
 from jointcoder.errors import AssetError
 from jointcoder.records import Kind, System
 
+BETAS = {"zh": 0.7}  # what a title adds weighs more where it is counted in characters
 POOL = 400  # wordings looked at closely
 UNKNOWN = 0.6  # share of the greatest idf that an unknown word of the query weighs
 ALIKE = 0.8  # likeness of letters from which an unknown word counts as a misspelling
@@ -145,7 +146,7 @@ class Lookup:
         greatest = float(shard.idf.max())
         whole = float(shard.idf[rows[known]].sum())
         whole += sum(UNKNOWN * greatest * engine.weight(words[i]) for i in np.flatnonzero(~known))
-        found, likeness = shard.similarity(rows[known], weights[known], whole=whole)
+        found, likeness = shard.similarity(rows[known], weights[known], whole=whole, beta=BETAS.get(language, BETA))
         exact = set(shard.find_key(analysis.key).tolist())
         scores = likeness * _factors(shard, found, analysis)
         if len(found) > POOL:

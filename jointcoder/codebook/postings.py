@@ -137,7 +137,7 @@ class Postings:
         return np.asarray(_find(self.keys, hashes(keys)) >= 0)
 
     def similarity(
-        self, rows: NDArray[np.int64], weights: NDArray[np.float64], *, whole: float
+        self, rows: NDArray[np.int64], weights: NDArray[np.float64], *, whole: float, beta: float = BETA
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Documents sharing a word with the query, and their Tversky index.
 
@@ -150,7 +150,7 @@ class Postings:
         found = np.flatnonzero(matched)
         shared = matched[found]
         added = np.maximum(self.total[found] - shared, 0.0)
-        return found, np.asarray(shared / (max(whole, 1e-9) + BETA * added), dtype=np.float64)
+        return found, np.asarray(shared / (max(whole, 1e-9) + beta * added), dtype=np.float64)
 
 
 def _find(sorted_values: Array, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:

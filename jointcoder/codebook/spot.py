@@ -54,26 +54,32 @@ def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> l
     taken = np.zeros(len(text) + 1, dtype=bool)
     found: list[Spotted] = []
     for run, first, last, key in chosen:
-        start, end = run.words[first].start, run.words[last - 1].end
+        start, end, side = _with_sides(text, run, first, last)
         if taken[start:end].any():
             continue
-        hits = _hits(lookup, shards, run, first, last, key, language)
+        part = Analysis(run.words[first:last], side, run.marks)
+        hits = [
+            hit
+            for shard in shards
+            if len(documents := shard.find_key(key))
+            for hit in lookup.hits_of(documents, shard, part, language, k=HITS)
+        ]
         if hits:
             taken[start:end] = True
-            found.append(Spotted(start, end, hits))
+            best = sorted(hits, key=lambda hit: (-hit.score, hit.code))[:HITS]
+            found.append(Spotted(start, end, tuple(best)))
     return sorted(found, key=lambda s: s.start)
 
 
-def _hits(
-    lookup: Lookup, shards: list[Postings], run: Analysis, first: int, last: int, key: str, language: str
-) -> tuple[Hit, ...]:
-    part = Analysis(run.words[first:last], run.side, run.marks)
-    hits: list[Hit] = []
-    for shard in shards:
-        documents = shard.find_key(key)
-        if len(documents):
-            hits += lookup.hits_of(documents, shard, part, language, k=HITS)
-    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.code))[:HITS])
+def _with_sides(text: str, run: Analysis, first: int, last: int) -> tuple[int, int, int]:
+    """(start, end, side) of a stretch, taking in a word for the side that stands inside or beside it."""
+    start, end, side = run.words[first].start, run.words[last - 1].end, 0
+    for place, stop, bit in run.sides:
+        before = stop <= start and not text[stop:start].strip()
+        after = place >= end and not text[end:place].strip()
+        if before or after or (start <= place and stop <= end):
+            start, end, side = min(start, place), max(end, stop), side | bit
+    return start, end, side
 
 
 def _windows(run: Analysis, han: bool) -> Iterator[tuple[int, int, str]]:

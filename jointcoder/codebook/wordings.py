@@ -8,20 +8,22 @@ I.A.7, punctuation). This module knows no codes and no index.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _BRACKETS = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])")
 _CODES = re.compile(r"\s*\((?:[A-Z]\d[0-9A-Z.\-]*[,\s]*)+\)")
 _HAN_BRACKETS = re.compile(r"[（(\[【][^（()）\[\]【】]*[）)\]】]")
-_AND = re.compile(r"([\w-]+(?: [\w-]+)?) and ([\w-]+(?: [\w-]+)?)")
 _LONGEST = 14  # words of an includes note beyond which it is a sentence, not a wording
 
 
-def variants(text: str, *, kind: str, language: str) -> Iterator[tuple[str, bool]]:
+def variants(
+    text: str, *, kind: str, language: str, connectives: Mapping[str, str]
+) -> Iterator[tuple[str, bool]]:
     """(wording, whether it is only a part of the title), the printed wording first.
 
     "Hypo-osmolality and hyponatremia" is looked for by either part: "and" means "and/or" in titles (I.A.14). An
-    ``include`` note that is a sentence yields nothing.
+    ``include`` note that is a sentence yields nothing. "Osteoarthritis of knee" is also "knee osteoarthritis".
+    ``connectives``: word → ``either`` or ``inverse`` (`data/<language>/connectives.tsv`).
     """
     text = _CODES.sub("", text)
     if language == "zh":
@@ -36,9 +38,16 @@ def variants(text: str, *, kind: str, language: str) -> Iterator[tuple[str, bool
     bare = _BRACKETS.sub("", text).strip(" ,")
     if bare and bare != text:
         yield bare, False
-    parts = [part.strip() for part in bare.split(",")]
-    if len(parts) == 2 and all(parts) and len(parts[1].split()) <= 3:
-        yield f"{parts[1]} {parts[0]}", False
-    if m := _AND.fullmatch(bare):
-        yield m[1], True
-        yield m[2], True
+    first, *rest = (part.strip() for part in bare.split(","))
+    if len(rest) == 1 and first and rest[0] and len(rest[0].split()) <= 3:
+        yield f"{rest[0]} {first}", False
+    words = first.split()
+    for place, word in enumerate(words):
+        before, after = " ".join(words[:place]), " ".join(words[place + 1 :])
+        role = connectives.get(word)
+        if role == "either" and len(words) == 3 and place == 1 and not rest:
+            yield before, True
+            yield after, True
+        elif role == "inverse" and place and after and not connectives.keys() & {*words[:place], *words[place + 1 :]}:
+            yield ", ".join((f"{after} {before}", *rest)), False
+            return

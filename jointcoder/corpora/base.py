@@ -231,9 +231,7 @@ def _spans(entry: Row, encounter: Encounter, where: Where, place: str, document:
     return tuple(found)
 
 
-def _span(
-    fragments: Any, encounter: Encounter, where: Where, place: str, document: Any, quote: Any
-) -> GoldSpan:
+def _span(fragments: Any, encounter: Encounter, where: Where, place: str, document: Any, quote: Any) -> GoldSpan:
     if type(document) is not int or not 0 <= document < len(encounter.documents):
         raise where.error(f"{place} points to a document that is not there")
     text = encounter.documents[document].text

@@ -20,8 +20,10 @@ SLACK = 10  # characters a side, CodiEsp-X
 
 def matches(row: Row) -> bool:
     codes = row.get("codes")
-    return isinstance(codes, list) and bool(codes) and all(
-        isinstance(code, dict) and "only_negated_heur" in code for code in codes
+    return (
+        isinstance(codes, list)
+        and bool(codes)
+        and all(isinstance(code, dict) and "only_negated_heur" in code for code in codes)
     )
 
 

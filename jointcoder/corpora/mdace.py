@@ -49,7 +49,12 @@ def load(path: Path, rows: Iterable[tuple[Where, Row]]) -> Corpus:
 
 def _admission(name: str, notes: list[tuple[Where, Row]]) -> Labelled:
     documents = [
-        {"id": str(row["note_id"]), "text": row["text"], "title": _text(row, "description"), "kind": _text(row, "category")}
+        {
+            "id": str(row["note_id"]),
+            "text": row["text"],
+            "title": _text(row, "description"),
+            "kind": _text(row, "category"),
+        }
         for _, row in notes
     ]
     language = notes[0][1].get("lang")

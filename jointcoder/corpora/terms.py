@@ -72,7 +72,9 @@ def load_terms(path: Path, *, kind: Kind | None = None, limit: int | None = None
         kind = Kind(stated)
     if kind is None and known is None:
         raise InputError(
-            "JC108", f"{path.name}: the kind of term is not known", hint="give rows a field kind: diagnosis or procedure"
+            "JC108",
+            f"{path.name}: the kind of term is not known",
+            hint="give rows a field kind: diagnosis or procedure",
         )
     name, default = known or ("terms", Kind.DIAGNOSIS)
     language = first.get("lang")

@@ -78,7 +78,9 @@ def _weights(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
 def _f1(sums: NDArray[np.int64]) -> NDArray[np.float64]:
     twice = 2 * sums[:, 0].astype(np.float64)
     below = twice + sums[:, 1] + sums[:, 2]
-    return np.divide(twice, below, out=np.full(len(sums), np.nan), where=below > 0)
+    values = np.full(len(sums), np.nan)
+    np.divide(twice, below, out=values, where=below > 0)
+    return values
 
 
 def _percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float] | None:

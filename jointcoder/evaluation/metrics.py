@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jointcoder.evaluation.scored import Key, Predicted, Scored, category, kind_of
-from jointcoder.records import Kind, System
+from jointcoder.records import Encounter, Kind, System
 
+T = TypeVar("T")
 MAP_CUT = 30
-BINS = (("0", 0, 0), ("1-5", 1, 5), (">5", 6, None))
+BINS: tuple[tuple[str, float, float], ...] = (("0", 0, 0), ("1-5", 1, 5), (">5", 6, math.inf))
 
 
 class Counts(NamedTuple):
@@ -44,7 +45,8 @@ class Counts(NamedTuple):
         return 2 * self.tp / total if total else None
 
     @classmethod
-    def of[T](cls, gold: frozenset[T], predicted: frozenset[T]) -> Counts:
+    def of(cls, gold: Set[T], predicted: Set[T]) -> Counts:
+        """Compare two sets."""
         right = len(gold & predicted)
         return cls(right, len(predicted) - right, len(gold) - right)
 
@@ -79,9 +81,7 @@ def micro_category(scored: Sequence[Scored], system: str | None = None) -> Count
     """The same over categories (:func:`jointcoder.evaluation.scored.category`), each once per encounter."""
     return total(
         [
-            Counts.of(
-                frozenset(map(category, s.gold_keys(system))), frozenset(map(category, s.predicted_keys(system)))
-            )
+            Counts.of(frozenset(map(category, s.gold_keys(system))), frozenset(map(category, s.predicted_keys(system))))
             for s in scored
         ]
     )
@@ -125,9 +125,7 @@ def by_confidence(scored: Scored, system: str | None = None) -> list[Predicted]:
     return sorted(chosen, key=lambda p: -p.confidence)
 
 
-def mean_average_precision(
-    scored: Sequence[Scored], system: str | None = None, *, cut: int = MAP_CUT
-) -> float | None:
+def mean_average_precision(scored: Sequence[Scored], system: str | None = None, *, cut: int = MAP_CUT) -> float | None:
     """MAP as CodiEsp has it: cut at 30, averaged over encounters with gold codes, divided by all their gold codes.
 
     The ranking is by confidence, since that is what the task ranks; the rank within a coded record is clinical
@@ -230,9 +228,7 @@ def by_length(scored: Sequence[Scored]) -> dict[str, Counts] | None:
         wrong = predicted - whole - covered
         hits = {code[:4] for code in covered}
         four = four.plus(Counts(len(hits), sum(len(code) == 4 for code in wrong), len(short - hits)))
-        seven = seven.plus(
-            Counts(len(whole), sum(len(code) != 4 for code in wrong), len(gold - short - whole))
-        )
+        seven = seven.plus(Counts(len(whole), sum(len(code) != 4 for code in wrong), len(gold - short - whole)))
     return {"4": four, "7": seven, "either": four.plus(seven)}
 
 
@@ -248,9 +244,7 @@ def frequency_bins(
     """Micro counts by how often a code occurs in training: "0", "1-5", ">5" (keys normalised as in Scored)."""
     codes = per_code(scored, system)
     return {
-        name: total([c for key, c in codes.items() if low <= training.get(key, 0) <= (high or math.inf)])
-        if low
-        else total([c for key, c in codes.items() if not training.get(key, 0)])
+        name: total([counts for key, counts in codes.items() if low <= training.get(key, 0) <= high])
         for name, low, high in BINS
     }
 
@@ -261,9 +255,7 @@ def stage_counts(scored: Sequence[Scored], system: str | None = None) -> dict[st
     return {
         name: total(
             [
-                Counts.of(
-                    s.gold_keys(system), frozenset(key for key in s.stages[name] if system in (None, key[0]))
-                )
+                Counts.of(s.gold_keys(system), frozenset(key for key in s.stages[name] if system in (None, key[0])))
                 for s in scored
                 if name in s.stages
             ]
@@ -272,10 +264,11 @@ def stage_counts(scored: Sequence[Scored], system: str | None = None) -> dict[st
     }
 
 
-def invalid_code_rate(scored: Sequence[Scored], valid: Callable[[int, str, str], bool]) -> float | None:
-    """Share of predicted codes for which ``valid(encounter index, system, code)`` is false. Must be 0."""
-    values = [not valid(i, p.system, p.code) for i, s in enumerate(scored) for p in s.predicted]
-    return _mean([float(value) for value in values])
+def invalid_code_rate(
+    codes: Iterable[tuple[Encounter, str, str]], valid: Callable[[Encounter, str, str], bool]
+) -> float | None:
+    """Share of predicted codes, as written, for which ``valid(encounter, system, code)`` is false. Must be 0."""
+    return _mean([float(not valid(*code)) for code in codes])
 
 
 def _principal(scored: Scored, kind: Kind) -> Key | None:

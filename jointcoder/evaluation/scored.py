@@ -170,3 +170,14 @@ def stages(record: CodedRecord) -> dict[str, frozenset[Key]]:
         if isinstance(codes, list) and all(isinstance(c, (list, tuple)) and len(c) == 2 for c in codes):
             found[step.step] = frozenset((str(system), normalised(str(code))) for system, code in codes)
     return found
+
+
+def compliance(record: CodedRecord) -> tuple[int, int]:
+    """(checks passed, checks that applied), summed over the steps whose trace counts them under these names:
+    ``notes["passed"]`` and ``notes["applied"]``."""
+    both = [
+        (step.notes["passed"], step.notes["applied"])
+        for step in record.trace
+        if isinstance(step.notes.get("passed"), int) and isinstance(step.notes.get("applied"), int)
+    ]
+    return sum(passed for passed, _ in both), sum(applied for _, applied in both)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowError
 from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
-from jointcoder.steps.base import Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
+from jointcoder.steps.base import Answers, Ask, Generate, Run, State, Step, Tools, Update
 from jointcoder.workflow.check import Plan
 
 T = TypeVar("T")

@@ -1,0 +1,197 @@
+"""``jointcoder codebook``: what the code book holds, searching it, showing a branch, building one.
+
+Tables on a terminal, tab-separated lines in a pipe, one JSON document with ``--json``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jointcoder.cli import common
+from jointcoder.errors import CodeBookError, UsageError
+
+if TYPE_CHECKING:
+    from jointcoder.codebook.book import CodeBook
+    from jointcoder.codebook.model import Entry
+    from jointcoder.records import Kind
+
+app = typer.Typer(help="Look into the code books, search them, build one.", no_args_is_help=True)
+
+BookOption = Annotated[str | None, typer.Option("--book", help="Id of an installed code book, or its folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+KINDS = {"dx": "diagnosis", "px": "procedure", "diagnosis": "diagnosis", "procedure": "procedure"}
+
+
+@app.command()
+def info(book: BookOption = None, as_json: JsonOption = False) -> None:
+    """Say what the code book holds and what it was built from; list the installed books."""
+    from jointcoder.codebook.store import installed
+    from jointcoder.settings import Settings
+
+    opened = _open(book)
+    facts = opened.info
+    value = {
+        "id": facts.id,
+        "edition": facts.edition,
+        "languages": list(facts.languages),
+        "sha256": facts.sha256,
+        "path": str(opened.path),
+        "systems": {system: dict(facts.counts[system]) for system in facts.systems},
+        "sources": [{"name": s.name, "sha256": s.sha256, "bytes": s.bytes} for s in facts.sources],
+        "installed": installed(Settings.load()),
+    }
+    if as_json:
+        common.put_json(value)
+        return
+    rows = [("id", facts.id), ("edition", facts.edition), ("languages", ", ".join(facts.languages))]
+    rows += [(str(s), f"{n['entries']:,} entries, {n['billable']:,} assignable") for s, n in facts.counts.items()]
+    rows += [("sha256", facts.sha256), ("folder", str(opened.path))]
+    rows += [(f"source {s.name}", f"{s.bytes:,} bytes, sha256 {s.sha256[:16]}…") for s in facts.sources]
+    _table(("", ""), [*rows, ("installed", ", ".join(value["installed"]) or "(none)")])
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="A condition or procedure in words.")],
+    book: BookOption = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="dx or px; both when left out.")] = None,
+    lang: Annotated[str | None, typer.Option("--lang", help="Language of the words: en, es, zh.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many codes a kind.")] = 10,
+    billable: Annotated[bool, typer.Option("--billable", help="Assignable codes only.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find codes by wording."""
+    from jointcoder.codebook.lookup import Lookup
+
+    lookup = Lookup(_open(book))
+    hits = [
+        hit
+        for one in _kinds(kind)
+        for hit in lookup.search(text, kind=one, lang=lang, k=k, billable=True if billable else None)
+    ]
+    if as_json:
+        fields = ("system", "code", "name", "term", "lang", "score")
+        values = [{name: getattr(hit, name) for name in fields} | {"sources": list(hit.sources)} for hit in hits]
+        common.put_json(values)
+    else:
+        rows = [(hit.system, hit.code, f"{hit.score:.3f}", hit.name, hit.term) for hit in hits]
+        _table(("system", "code", "score", "name", "matched wording"), rows)
+
+
+@app.command()
+def show(code: str, book: BookOption = None, as_json: JsonOption = False) -> None:
+    """Show a code: the branch it stands on, its notes, its wordings, its dates, what is below."""
+    opened = _open(book)
+    entry = opened.find(code)
+    if entry is None:
+        hint = "find codes by wording with `jointcoder codebook search TEXT`"
+        raise CodeBookError("JC501", f"unknown code {code!r} in the code book {opened.info.id}", hint=hint)
+    if as_json:
+        common.put_json(_described(opened, entry))
+    else:
+        _table(("", "code", "text"), list(_lines(opened, entry)))
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="Id of the book, such as cn-guolin2 or us-2026.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder that holds the official files.")],
+) -> None:
+    """Build a code book from official files at hand; the old book stays when it fails."""
+    from jointcoder.codebook.build import build_from_directory
+    from jointcoder.settings import Settings
+
+    if not source.is_dir():
+        raise UsageError("JC001", f"--from: {source} is not a folder")
+    with _reporting(f"code book {name}") as report:
+        built = build_from_directory(name, source, Settings.load().books_dir / name, progress=report)
+    counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in built.counts.items())
+    common.say(f"code book {name}: {counts}")
+
+
+def _open(name: str | None) -> CodeBook:
+    from jointcoder.codebook.store import open_book
+    from jointcoder.settings import Settings
+
+    return open_book(Settings.load(), name)
+
+
+def _kinds(name: str | None) -> tuple[Kind, ...]:
+    from jointcoder.records import Kind
+
+    if name is None:
+        return tuple(Kind)
+    if name not in KINDS:
+        raise UsageError("JC001", f"--kind: unknown kind {name!r}", hint="known: dx, px")
+    return (Kind(KINDS[name]),)
+
+
+def _described(book: CodeBook, entry: Entry) -> dict[str, Any]:
+    def brief(one: Entry) -> dict[str, Any]:
+        return {"code": one.code, "name": one.name, "level": one.level, "billable": one.billable}
+
+    notes = book.notes(entry.system, entry.code, inherited=True)
+    return {
+        "system": entry.system,
+        **brief(entry),
+        "names": dict(entry.names),
+        "terms": [{"text": t.text, "lang": t.lang, "kind": t.kind} for t in book.terms(entry.system, entry.code)],
+        "ancestors": [brief(one) for one in book.ancestors(entry.system, entry.code)],
+        "children": [brief(one) for one in book.children(entry.system, entry.code)],
+        "notes": [{"kind": n.kind, "origin": n.origin, "label": n.label, "text": n.text} for n in notes.lines()],
+        "validity": [
+            {"start": p.start.isoformat(), "end": p.end.isoformat()} for p in book.validity(entry.system, entry.code)
+        ],
+        "edits": sorted(book.edits(entry.system, entry.code)),
+    }
+
+
+def _lines(book: CodeBook, entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """The branch from the chapter down, each heading with its notes, then the entry and what is below it."""
+    for one in (*reversed(book.ancestors(entry.system, entry.code)), entry):
+        level = one.level if one is not entry else f"{one.level}{'' if one.billable else ' (not assignable)'}"
+        yield level, one.code, one.name
+        for note in book.notes(one.system, one.code).lines():
+            yield f"  {note.kind.replace('_', ' ')}", note.label, note.text
+    for language, name in entry.names.items():
+        if name != entry.name:
+            yield "name", language, name
+    for period in book.validity(entry.system, entry.code):
+        yield "valid", "", f"{period.start} to {period.end}"
+    for child in book.children(entry.system, entry.code):
+        yield "below", child.code, child.name
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not sys.stdout.isatty():
+        for row in rows:
+            sys.stdout.write("\t".join(str(cell).strip() for cell in row) + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, show_header=any(header), pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    common.stdout().print(table)
+
+
+@contextmanager
+def _reporting(label: str) -> Iterator[Any]:
+    """``report(done, total)`` drawn as a bar."""
+    with common.progress(label, 1.0, unit="share") as advance:
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            share = done / total if total else 1.0
+            advance(share - last)
+            last = share
+
+        yield report
