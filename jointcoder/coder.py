@@ -30,7 +30,6 @@ from jointcoder.workflow.check import Plan, plan
 from jointcoder.workflow.run import Observer, Outcome, answer, run
 from jointcoder.workflow.spec import Workflow, load_workflow
 
-CHARACTERS_PER_TOKEN = 2.0  # a cautious guess, used for planning only where no model is loaded
 
 
 class Coder:
@@ -123,7 +122,7 @@ class Coder:
             book=self.book,
             lookup=Lookup(self.book),
             prompts=lambda language: known.get(language) or known.setdefault(language, Prompts(language)),
-            count_tokens=model.count_tokens if model else lambda text: int(len(text) / CHARACTERS_PER_TOKEN) + 1,
+            count_tokens=model.count_tokens if model else guessed_tokens,
             context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
             systems=self.systems,
         )
@@ -191,6 +190,12 @@ class Coder:
             trace=outcome.trace,
             versions=self.versions,
         )
+
+
+def guessed_tokens(text: str) -> int:
+    """A cautious guess, for planning only where no model is loaded: 3 Latin characters or 1 other make a token."""
+    latin = sum(character < "\u0250" for character in text)
+    return 1 + latin // 3 + len(text) - latin
 
 
 def _kind_of(step: Step) -> Kind | None:

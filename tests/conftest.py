@@ -12,7 +12,6 @@ from jointcoder.codebook.book import CodeBook
 from jointcoder.codebook.build.cn import build_cn
 from jointcoder.codebook.build.us import build_us
 from jointcoder.coder import Coder
-from jointcoder.llm.scripted import Scripted
 from jointcoder.settings import Settings
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -41,6 +40,8 @@ def coder(small_us: CodeBook, small_cn: CodeBook, tmp_path: Path) -> Callable[..
     """``coder(answers, book="us", workflow=…)``: a Coder with a scripted model over a small code book."""
 
     def make(answers: Any = None, *, book: str = "us", workflow: str = "jointcoder", **options: Any) -> Coder:
+        from jointcoder.llm.scripted import Scripted
+
         model = Scripted(answers) if answers is not None else None
         return Coder(
             Settings(cache=tmp_path),

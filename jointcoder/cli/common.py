@@ -47,12 +47,12 @@ def stderr() -> Console:
 def say(message: str) -> None:
     """A line for the person at the terminal, on stderr; silent with --quiet."""
     if not OPTIONS.quiet:
-        stderr().print(message, highlight=False)
+        stderr().print(message, highlight=False, soft_wrap=True)
 
 
 def warn(code: str, message: str) -> None:
     """A coded remark that does not stop the command."""
-    stderr().print(f"[yellow]{code}[/yellow] {_plain(message)}", highlight=False)
+    stderr().print(f"[yellow]{code}[/yellow] {_plain(message)}", highlight=False, soft_wrap=True)
 
 
 def put_json(value: Any) -> None:

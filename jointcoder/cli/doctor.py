@@ -119,7 +119,9 @@ def _disk(settings: Settings) -> Check:
     folder = settings.cache.expanduser()
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        return Check("disk", "missing", f"{folder} cannot be written", "export JOINTCODER_CACHE=/a/folder/of/yours", "JC205")
+        return Check(
+            "disk", "missing", f"{folder} cannot be written", "export JOINTCODER_CACHE=/a/folder/of/yours", "JC205"
+        )
     free = shutil.disk_usage(existing).free
     return Check("disk", "ok", f"{free / 1e9:,.1f} GB free at {folder}")
 
@@ -171,7 +173,11 @@ def _show(checks: list[Check], probed: dict[str, Any] | None) -> None:
     from rich.table import Table
 
     console = common.stdout()
-    marks: dict[State, str] = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "missing": "[red]missing[/red]"}
+    marks: dict[State, str] = {
+        "ok": "[green]ok[/green]",
+        "note": "[yellow]note[/yellow]",
+        "missing": "[red]missing[/red]",
+    }
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

@@ -53,7 +53,11 @@ def list_models(json_out: Json = False) -> None:
     console = common.stdout()
     roomy = console.width >= 110
     table = Table(
-        box=SIMPLE, show_edge=False, pad_edge=False, caption="* configured; get one with: jointcoder setup --model NAME", caption_justify="left"
+        box=SIMPLE,
+        show_edge=False,
+        pad_edge=False,
+        caption="* configured; get one with: jointcoder setup --model NAME",
+        caption_justify="left",
     )
     for column in ("name", "size", "quant.", "licence", "here", *(["purpose"] if roomy else [])):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
@@ -79,13 +83,9 @@ def verify_models(
     from jointcoder.settings import Settings
 
     settings, manifest = Settings.load(), Manifest.models()
-    wanted = [manifest[name] for name in names or ()] or [
-        entry for entry in manifest if entry.path(settings).exists()
-    ]
+    wanted = [manifest[name] for name in names or ()] or [entry for entry in manifest if entry.path(settings).exists()]
     if not wanted:
-        raise AssetError(
-            "JC201", f"no model is in {settings.models_dir}", hint="get one with: jointcoder setup"
-        )
+        raise AssetError("JC201", f"no model is in {settings.models_dir}", hint="get one with: jointcoder setup")
     results = []
     for entry in wanted:
         with tracked(entry.name, unit="bytes") as report:

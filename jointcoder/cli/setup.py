@@ -28,9 +28,7 @@ Report = Callable[[int, int], None]
 def setup(
     model: Annotated[
         list[str] | None,
-        typer.Option(
-            "--model", metavar="NAME", help="A model to fetch (repeatable); default: the configured one."
-        ),
+        typer.Option("--model", metavar="NAME", help="A model to fetch (repeatable); default: the configured one."),
     ] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Fetch no model.")] = False,
     no_books: Annotated[bool, typer.Option("--no-books", help="Build no code book.")] = False,

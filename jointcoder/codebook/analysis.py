@@ -122,7 +122,7 @@ class Analyser:
     def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
         raise NotImplementedError
 
-    def runs(self, text: str) -> Iterator[Analysis]:
+    def runs(self, text: str, *, procedures: bool = False) -> Iterator[Analysis]:
         """Running text as stretches without a break, for dictionary matching; offsets into ``text``."""
         raise NotImplementedError
 
@@ -162,14 +162,14 @@ class WordAnalyser(Analyser):
         asides = [m.span() for m in _BRACKETED.finditer(text)]
         return self._finish(self._words(text, 0, asides, "loosely" if query else "never"), procedures)
 
-    def runs(self, text: str) -> Iterator[Analysis]:
+    def runs(self, text: str, *, procedures: bool = False) -> Iterator[Analysis]:
         at = 0
         stops = [m.start() for m in _BREAKS.finditer(text) if not _inside_number(text, m.start())]
         for stop in (*stops, len(text)):
             if stop > at:
                 words = self._words(text[at:stop], at, (), "exactly")
                 if words:
-                    yield self._finish(words, False)
+                    yield self._finish(words, procedures)
             at = stop + 1
 
     def _words(
@@ -237,11 +237,11 @@ class HanAnalyser(Analyser):
         self._marks = tuple((row[0], MARKS[row[1]]) for row in tables.get("marks"))
         self._strip_sides = _replacer([(row[0], "") for row in tables.get("sides")])
         self._abbreviations = {row[0].casefold(): row[1] for row in tables.get("abbreviations")}
-        self._standard = dict(phrases)
         self._side_of = dict(self._sides)
-        dropped = [row[0] for row in (*tables.get("free"), *tables.get("stop"))]
-        cues = sorted({*self._standard, *self._side_of, *dropped}, key=len, reverse=True)
-        self._running = re.compile("|".join(map(re.escape, cues)) or "(?!)")
+        dropped = {row[0]: "" for row in (*tables.get("free"), *tables.get("stop"), *self._sides)}
+        words = dict(phrases)
+        operations = {**words, **{row[0]: row[1] for row in tables.get("procedures")}}
+        self._standard = tuple((_any_of({**dropped, **table}), table) for table in (words, operations))
 
     def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
         plain = unicodedata.normalize("NFKC", text).casefold()
@@ -268,8 +268,9 @@ class HanAnalyser(Analyser):
                 words.append(Word(piece, 0, 0))
         return _HanAnalysis(tuple(words), side, marks, (), "".join(pieces))
 
-    def runs(self, text: str) -> Iterator[Analysis]:
+    def runs(self, text: str, *, procedures: bool = False) -> Iterator[Analysis]:
         """Stretches without punctuation; every word is one character of the standard wording, with its place."""
+        cues, standard = self._standard[procedures]
         for m in _STRETCH.finditer(text):
             chars = [
                 (plain, m.start() + i, m.start() + i + 1)
@@ -280,14 +281,14 @@ class HanAnalyser(Analyser):
             words: list[Word] = []
             sides: list[tuple[int, int, int]] = []
             at = 0
-            for found in (*self._running.finditer(line), None):
+            for found in (*cues.finditer(line), None):
                 upto = len(line) if found is None else found.start()
                 words += [Word(*chars[i]) for i in range(at, upto)]
                 if found is not None:
                     start, end = chars[found.start()][1], chars[found.end() - 1][2]
                     if bit := self._side_of.get(found.group()):
                         sides.append((start, end, bit))
-                    words += [Word(ch, start, end) for ch in self._standard.get(found.group(), "")]
+                    words += [Word(ch, start, end) for ch in standard.get(found.group(), "")]
                     at = found.end()
             yield Analysis(tuple(words), _union(sides), 0, tuple(sides))
 
@@ -347,11 +348,14 @@ def _longest(
 
 
 def _replacer(pairs: list[tuple[str, str]]) -> Callable[[str], str]:
-    if not pairs:
-        return lambda text: text
     table = dict(pairs)
-    pattern = re.compile("|".join(re.escape(key) for key in sorted(table, key=len, reverse=True)))
+    pattern = _any_of(table)
     return lambda text: pattern.sub(lambda m: table[m.group()], text)
+
+
+def _any_of(cues: Iterable[str]) -> re.Pattern[str]:
+    """Matches the longest cue; nothing when there are none."""
+    return re.compile("|".join(re.escape(cue) for cue in sorted(cues, key=len, reverse=True)) or "(?!)")
 
 
 def _inside_number(text: str, at: int) -> bool:

@@ -2,7 +2,7 @@
 
 How a hit is scored: likeness of the wordings (:mod:`jointcoder.codebook.postings`), times factors for what the two
 say differently — another side, "other …", a heading instead of a code. All codes that share a word take part; several
-wordings of a code are one hit, its best. ``score`` is 1 for the same words and comparable within one query; it is
+wordings of a code are one hit, its best. ``score`` is 1 for the same wording and comparable within one query; it is
 no probability. Order: score, then code.
 
 Knows nothing of context: negation, patient and dates are the business of the steps.
@@ -20,7 +20,17 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from jointcoder.codebook.analysis import BOTH, OTHER, PART, Analyser, Analysis, Tables, analyser, language_of
+from jointcoder.codebook.analysis import (
+    BOTH,
+    OTHER,
+    PART,
+    Analyser,
+    Analysis,
+    Tables,
+    analyser,
+    language_of,
+    level,
+)
 from jointcoder.codebook.book import CodeBook
 from jointcoder.codebook.defaults import default_child
 from jointcoder.codebook.model import Entry, Hit, Spotted
@@ -37,6 +47,7 @@ SAME_SIDE, NO_SIDE, SIDE_ADDED, OTHER_SIDE = 1.0, 0.9, 0.85, 0.25
 OTHER_ADDED = 0.85
 PART_OF_TITLE = 0.97
 VIA_HEADING = 0.97
+NOT_LITERAL = 0.999  # same after levelling, yet not letter for letter: behind the wording that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ class Lookup:
                 shard = self.shard(language, one)
                 if shard is not None and one.kind is kind:
                     matches = self._match(shard, engine, analysis, language, one)
-                    found += self._hits(matches, analysis, language, k, billable)
+                    found += self._hits(text, matches, analysis, language, k, billable)
             if found:
                 break
         return sorted(_collapse(found), key=lambda hit: (-hit.score, hit.code))[:k]
@@ -114,7 +125,7 @@ class Lookup:
             return self._shards[key]
 
     def hits_of(
-        self, documents: NDArray[np.int32], shard: Postings, analysis: Analysis, language: str, *, k: int
+        self, text: str, documents: NDArray[np.int32], shard: Postings, analysis: Analysis, language: str, *, k: int
     ) -> list[Hit]:
         """Hits for wordings whose key equals that of ``analysis``."""
         scores = _factors(shard, documents.astype(np.int64), analysis)
@@ -122,7 +133,7 @@ class Lookup:
             _Match(int(d), int(shard.term[d]), int(shard.node[d]), float(s), True)
             for d, s in zip(documents, scores, strict=True)
         ]
-        hits = self._hits(sorted(matches, key=lambda m: -m.score), analysis, language, k, None)
+        hits = self._hits(text, sorted(matches, key=lambda m: -m.score), analysis, language, k, None)
         return sorted(_collapse(hits), key=lambda hit: (-hit.score, hit.code))[:k]
 
     def _languages(self, language: str) -> tuple[str, ...]:
@@ -159,9 +170,10 @@ class Lookup:
         ]
 
     def _hits(
-        self, matches: Sequence[_Match], analysis: Analysis, language: str, k: int, billable: bool | None
+        self, text: str, matches: Sequence[_Match], analysis: Analysis, language: str, k: int, billable: bool | None
     ) -> list[Hit]:
         """Matches, best first → hits, until ``k`` different codes are found."""
+        literal = level(text)
         hits: list[Hit] = []
         codes: set[str] = set()
         for match in matches:
@@ -175,7 +187,7 @@ class Lookup:
                 continue
             codes.add(entry.code)
             term = self.book.rows("SELECT text FROM term WHERE id = ?", match.term)[0][0]
-            score = min(1.0, match.score) * factor
+            score = min(1.0, match.score) * factor * (1.0 if level(term) == literal else NOT_LITERAL)
             sources = ("exact",) if match.exact else ("lexical",)
             name = entry.names.get(language, entry.name)
             hits.append(Hit(entry.system, entry.code, name, term, language, round(score, 6), sources))

@@ -8,7 +8,8 @@ whether it is affirmed: negation and history belong to :mod:`jointcoder.text`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,52 +30,70 @@ HITS = 5
 def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> list[Spotted]:
     """See :meth:`jointcoder.codebook.lookup.Lookup.spot`."""
     engine = lookup.analyser(language)
-    shards = [
-        shard
-        for kind in kinds
-        for system in lookup.book.systems(kind)
-        if (shard := lookup.shard(language, system)) is not None
-    ]
-    han = language == "zh"
     ordinary = {engine.analyse(row[0]).key for row in engine.tables.get("ordinary")}
-    windows = [
-        (run, first, last, key)
-        for run in engine.runs(text)
-        for first, last, key in _windows(run, han)
-        if key not in ordinary
-    ]
-    if not windows or not shards:
-        return []
-    keys = [key for *_, key in windows]
-    held = np.zeros(len(keys), dtype=bool)
-    for shard in shards:
-        held |= shard.holds_keys(keys)
-    chosen = [windows[i] for i in np.flatnonzero(held)]
-    chosen.sort(key=lambda w: (-(w[2] - w[1]), w[0].words[w[1]].start))
+    chosen: list[_Stretch] = []
+    for kind in kinds:
+        systems = lookup.book.systems(kind)
+        shards = [shard for system in systems if (shard := lookup.shard(language, system)) is not None]
+        if shards:
+            runs = engine.runs(text, procedures=kind is Kind.PROCEDURE)
+            chosen += _held(runs, shards, ordinary, han=language == "zh")
+    chosen.sort(key=lambda s: (-(s.last - s.first), s.run.words[s.first].start))
     taken = np.zeros(len(text) + 1, dtype=bool)
-    found: list[Spotted] = []
-    for run, first, last, key in chosen:
-        start, end, side = _with_sides(text, run, first, last)
-        if taken[start:end].any():
+    found: dict[tuple[int, int], list[Hit]] = {}
+    for stretch in chosen:
+        start, end, side = _with_sides(text, stretch)
+        if taken[start:end].any() and (start, end) not in found:
             continue
-        part = Analysis(run.words[first:last], side, run.marks)
+        part = Analysis(stretch.run.words[stretch.first : stretch.last], side, stretch.run.marks)
         hits = [
             hit
-            for shard in shards
-            if len(documents := shard.find_key(key))
-            for hit in lookup.hits_of(documents, shard, part, language, k=HITS)
+            for shard in stretch.shards
+            if len(documents := shard.find_key(stretch.key))
+            for hit in lookup.hits_of(text[start:end], documents, shard, part, language, k=HITS)
         ]
         if hits:
             taken[start:end] = True
-            best = sorted(hits, key=lambda hit: (-hit.score, hit.code))[:HITS]
-            found.append(Spotted(start, end, tuple(best)))
-    return sorted(found, key=lambda s: s.start)
+            found.setdefault((start, end), []).extend(hits)
+    return [
+        Spotted(start, end, tuple(sorted(hits, key=lambda hit: (-hit.score, hit.code))[:HITS]))
+        for (start, end), hits in sorted(found.items())
+    ]
 
 
-def _with_sides(text: str, run: Analysis, first: int, last: int) -> tuple[int, int, int]:
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Words ``first`` to ``last`` of a run, their key, and the indexes to ask."""
+
+    run: Analysis
+    first: int
+    last: int
+    key: str
+    shards: Sequence[Postings]
+
+
+def _held(
+    runs: Iterable[Analysis], shards: Sequence[Postings], ordinary: set[str], *, han: bool
+) -> list[_Stretch]:
+    """The stretches whose key some index holds."""
+    windows = [
+        _Stretch(run, first, last, key, shards)
+        for run in runs
+        for first, last, key in _windows(run, han)
+        if key not in ordinary
+    ]
+    keys = [window.key for window in windows]
+    held = np.zeros(len(keys), dtype=bool)
+    for shard in shards:
+        held |= shard.holds_keys(keys)
+    return [windows[i] for i in np.flatnonzero(held)]
+
+
+def _with_sides(text: str, stretch: _Stretch) -> tuple[int, int, int]:
     """(start, end, side) of a stretch, taking in a word for the side that stands inside or beside it."""
-    start, end, side = run.words[first].start, run.words[last - 1].end, 0
-    for place, stop, bit in run.sides:
+    words = stretch.run.words
+    start, end, side = words[stretch.first].start, words[stretch.last - 1].end, 0
+    for place, stop, bit in stretch.run.sides:
         before = stop <= start and not text[stop:start].strip()
         after = place >= end and not text[end:place].strip()
         if before or after or (start <= place and stop <= end):

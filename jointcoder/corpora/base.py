@@ -210,6 +210,8 @@ def _gold_code(entry: Any, encounter: Encounter, where: Where, place: str, *, do
 
 def _spans(entry: Row, encounter: Encounter, where: Where, place: str, document: int) -> tuple[GoldSpan, ...]:
     mentions = entry.get("mentions")
+    if mentions is not None and not isinstance(mentions, list):
+        raise where.error(f"{place}.mentions must be a list")
     if mentions and all(isinstance(mention, dict) and "fragments" in mention for mention in mentions):
         return tuple(
             _span(mention["fragments"], encounter, where, f"{place}.mentions[{i}]", document, mention.get("quote"))

@@ -68,10 +68,20 @@ def _text(key: Key, span: SpanLike) -> Iterable[tuple[object, ...]]:
 
 
 def _token(key: Key, span: SpanLike) -> Iterable[tuple[object, ...]]:
+    places = _places(span)
     return [
-        (key, span.document, span.start + match.start(), span.start + match.end())
+        (key, span.document, places[match.start()], places[match.end() - 1] + 1)
         for match in _TOKEN.finditer(span.quote)
+        if match.end() <= len(places)
     ]
+
+
+def _places(span: SpanLike) -> Sequence[int]:
+    """The offset of every character of the quote; a discontinuous mention quotes its fragments joined by a blank."""
+    fragments: Sequence[tuple[int, int]] = getattr(span, "fragments", ())
+    if len(fragments) < 2:
+        return range(span.start, span.end)
+    return [place for start, end in fragments for place in (*range(start, end), end)][:-1]
 
 
 def _token_text(key: Key, span: SpanLike) -> Iterable[tuple[object, ...]]:

@@ -165,7 +165,7 @@ def table(report: Report) -> Group:
         gain = f"{figures['difference']:+.3f} [{low:+.3f}, {high:+.3f}] p {figures['p']:.3f}"
         codes.add_row(f"  {name} against baseline", "", "", gain)
     simple = {name: value for name, value in report["metrics"].items() if name in _SIMPLE}
-    parts: list[Any] = [codes, _pairs(simple | report.get("cost", {}))]
+    parts: list[Any] = [codes, _pairs(simple), _pairs(report.get("cost", {}), "{:.1f}")]
     parts += [Text(f"{name}: {value}") for name, value in report.get("remarks", {}).items() if value]
     return Group(*parts)
 
@@ -181,7 +181,8 @@ def _rows(codes: Any, name: str, figures: Report) -> None:
     first = [_figure(figures.get("precision")), _figure(figures.get("recall")), _with_interval(figures)]
     codes.add_row(name, *first, *(_figure(figures.get(key)) for key in keys))
     parts = {"without only negated": figures.get("without_only_negated"), "closed set": figures.get("within_labels")}
-    parts |= {f"{length} characters": part for length, part in figures.get("by_length", {}).items()}
+    lengths = {"4": "4 characters", "7": "7 characters", "either": "4 or 7 characters"}
+    parts |= {lengths[length]: part for length, part in figures.get("by_length", {}).items()}
     parts |= {f"seen {times} times": part for times, part in figures.get("frequency", {}).items()}
     parts |= {f"after {stage}": part for stage, part in figures.get("stages", {}).items()}
     for label, part in parts.items():
@@ -203,13 +204,13 @@ def _term_table(report: Report) -> Any:
     return found
 
 
-def _pairs(values: Mapping[str, Any]) -> Any:
+def _pairs(values: Mapping[str, Any], form: str = "{:.3f}") -> Any:
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
     for name, value in values.items():
         shown = value if isinstance(value, Mapping) else {"": value}
-        grid.add_row(name.replace("_", " "), ", ".join(f"{key} {_figure(v)}".strip() for key, v in shown.items()))
+        grid.add_row(name.replace("_", " "), ", ".join(f"{key} {_figure(v, form)}".strip() for key, v in shown.items()))
     return grid
 
 

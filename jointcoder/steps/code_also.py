@@ -178,7 +178,10 @@ def combine(codes: Sequence[AssignedCode], rules: Sequence[Rule], tools: Tools, 
             checks=(*first.checks, note("code_also.combine", (first.code, second.code), rule["citation"])),
             stages=(*first.stages, "code_also"),
         )
-        result = [joined if code is first else code for code in result if code.code != entry.code]
+        # The combination is sequenced before its second part ("use additional code to specify …").
+        place = min(result.index(first), result.index(second))
+        result = [code for code in result if code is not first and code.code != entry.code]
+        result.insert(place, joined)
     return result
 
 

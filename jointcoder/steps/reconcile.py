@@ -69,7 +69,7 @@ class Reconcile(base.Step):
                 "findings": (*findings, *ruled),
             },
             flags,
-            {"findings": len(ruled), "dropped": len(findings)},
+            {"findings": len(ruled), "dropped": len(findings), **compliance(codes, ruled)},
         )
 
     def _flags(self, codes: Sequence[AssignedCode], state: State, tools: Tools) -> tuple[Flag, ...]:
@@ -78,6 +78,12 @@ class Reconcile(base.Step):
         if tools.system(Kind.DIAGNOSIS) and not any(code.kind is Kind.DIAGNOSIS for code in codes):
             return (Flag(code="JC604", step=self.name, message="no principal diagnosis could be determined"),)
         return ()
+
+
+def compliance(codes: Sequence[AssignedCode], findings: Sequence[Finding]) -> dict[str, int]:
+    """How many codes the rules were applied to, and how many of them no error was found about."""
+    wrong = {code for finding in findings if finding.severity is Severity.ERROR for code in finding.codes}
+    return {"applied": len(codes), "passed": sum(code.code not in wrong for code in codes)}
 
 
 def without_parents(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[AssignedCode], list[Finding]]:

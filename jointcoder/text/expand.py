@@ -73,7 +73,7 @@ def _occurrences(term: str, lang: str) -> list[tuple[int, int, list[str]]]:
     exact, loose = _forms(lang)
     found = []
     for match in _pattern(lang).finditer(term):
-        rows = exact.get(match[0]) or loose.get(match[0].lower(), ())
+        rows = exact.get(match[0]) or loose.get(match[0].lower(), [])
         expansions = [row.expansion for row in rows if _applies(row, term, match.start(), match.end())]
         if expansions:
             found.append((match.start(), match.end(), expansions))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from jointcoder.text.resources import known_language, toml
@@ -19,6 +20,11 @@ Span = tuple[int, int]
 _BULLET = re.compile(r"[ \t]*[-*•●○◦▪■□◆◇·‣–—]+[ \t]+|[ \t]*[•●○◦▪■□◆◇‣]")
 _CIRCLED = re.compile("[①-⑳⑴-⒇⒈-⒛❶-❿]")
 _HAN_DIGITS = "一二三四五六七八九"
+_MARKER = re.compile(
+    rf"[(（](\d{{1,2}}|[{_HAN_DIGITS}十]{{1,3}})[)）][.、]?"  # (1) （一）
+    r"|(?<![\d.．])(\d{1,2})\s?[.．、)）:：]-?"  # 1. 1、 1) 1.-
+    rf"|([{_HAN_DIGITS}十]{{1,3}})、"  # 一、
+)
 _OPEN, _CLOSE = "(（[【「『“《", ")）]】」』”》"
 _EDGE = " \t\r\n\f\v\u3000。；;、，,."
 
@@ -32,9 +38,8 @@ def split_items(text: str, lang: str) -> list[Span]:
     spans: list[Span] = []
     breaks = sorted(_breaks(text, data["digit_terms"]))
     edges = [(0, 0), *breaks, (len(text), len(text))]
-    for (_, start), (end, _) in zip(edges, edges[1:], strict=False):
-        numbered = (start, end) != (0, len(text)) and start > 0
-        for piece in _delimited(text, start, end, data, numbered):
+    for (_, start), (end, _) in pairwise(edges):
+        for piece in _delimited(text, start, end, data, numbered=start > 0):
             first, last = _bare(text, *piece)
             if first < last:
                 spans.append((first, last))
@@ -102,8 +107,7 @@ def _numbers(text: str, digit_terms: list[str], depth: list[int]) -> Iterator[Sp
 
 
 def _number_markers(text: str, place: int) -> Iterator[tuple[int, int, int]]:
-    pattern = rf"[(（](\d{{1,2}}|[{_HAN_DIGITS}十]{{1,3}})[)）][.、]?|(?<![\d.．])(\d{{1,2}})\s?[.．、)）:：]-?|([{_HAN_DIGITS}十]{{1,3}})、"
-    for match in re.compile(pattern).finditer(text, place):
+    for match in _MARKER.finditer(text, place):
         digits = match[1] or match[2] or match[3]
         yield match.start(), match.end(), int(digits) if digits.isdecimal() else _han_number(digits)
 
@@ -131,7 +135,7 @@ def _digit_term(text: str, end: int, digit_terms: list[str]) -> bool:
     return any(following.startswith(term) for term in digit_terms)
 
 
-def _delimited(text: str, start: int, end: int, data: Mapping[str, Any], numbered: bool) -> Iterator[Span]:
+def _delimited(text: str, start: int, end: int, data: Mapping[str, Any], *, numbered: bool) -> Iterator[Span]:
     """Part a stretch at line breaks and delimiters outside brackets."""
     strong: str = data["strong_delimiters"]
     weak: str = data["weak_delimiters"]
@@ -145,7 +149,9 @@ def _delimited(text: str, start: int, end: int, data: Mapping[str, Any], numbere
         yield from pieces
 
 
-def _split_at(text: str, start: int, end: int, delimiters: str, qualifiers: list[str] | tuple[()]) -> Iterator[Span]:
+def _split_at(
+    text: str, start: int, end: int, delimiters: str, qualifiers: list[str] | tuple[()]
+) -> Iterator[Span]:
     depth, begin = 0, start
     for place in range(start, end):
         char = text[place]
@@ -157,7 +163,9 @@ def _split_at(text: str, start: int, end: int, delimiters: str, qualifiers: list
             depth = 0
         if depth or char not in delimiters:
             continue
-        if qualifiers and (len(text[begin:place].strip()) < 2 or text[place + 1 :].lstrip().startswith(tuple(qualifiers))):
+        if qualifiers and (
+            len(text[begin:place].strip()) < 2 or text[place + 1 :].lstrip().startswith(tuple(qualifiers))
+        ):
             continue  # 肝、脾肿大 is one finding; a grade belongs to what it grades
         yield begin, place
         begin = place + 1

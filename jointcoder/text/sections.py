@@ -19,7 +19,10 @@ from jointcoder.text.normalise import normalise
 from jointcoder.text.resources import LANGUAGES, known_language, toml
 
 BODY = "body"
-_LEAD = r"[ \t\u3000]*(?:[#>*•●◆■▪·-]+[ \t]*)*(?:[(（]?(?:\d{1,2}|[一二三四五六七八九十IVX]{1,4})[)）]?[.．、:：)]?[ \t]*)?\**"
+_LEAD = re.compile(  # bullets and a number before a heading
+    r"[ \t\u3000]*(?:[#>*•●◆■▪·-]+[ \t]*)*"
+    r"(?:[(（]?(?:\d{1,2}|[一二三四五六七八九十IVX]{1,4})[)）]?[.．、:：)]?[ \t]*)?\**"
+)
 _SENTENCE_END = "。；！？.;!?】）)\u3000\n\r"
 _LAID_OUT = 3  # so many headings at the start of lines show a note to be laid out by lines
 _ANYWHERE = 3  # a Chinese heading of so many characters with a colon needs nothing before it
@@ -78,7 +81,9 @@ def find_sections(documents: Sequence[Document], language: str) -> tuple[Section
             continue
         named = canonical_name(document.title) if document.title.strip() else None
         if named is not None:
-            whole = Section(name=named, heading=document.title, document=index, start=0, end=len(document.text))
+            whole = Section(
+                name=named, heading=document.title, document=index, start=0, end=len(document.text)
+            )
             sections.append(whole)
             continue
         sections.extend(_cover(index, document.text, list(_headings(document.text, language))))
@@ -136,7 +141,7 @@ def _letters(spelling: str) -> str:
 def _latin(text: str, language: str) -> Iterator[_Heading]:
     headings = _latin_pattern(language)
     for line in re.finditer(r"[^\n\r]+", text):
-        lead = re.compile(_LEAD).match(text, line.start(), line.end())
+        lead = _LEAD.match(text, line.start(), line.end())
         begin = lead.end() if lead else line.start()
         match = headings.match(text, begin, line.end()) or headings.match(text, line.start(), line.end())
         if match and (end := _latin_end(text, match, line.end())):
@@ -198,18 +203,19 @@ def _chinese_pattern() -> re.Pattern[str]:
     spellings = sorted({s for spellings in entries for s in spellings}, key=len, reverse=True)
     gap = "[ \\t\u3000]*"
     names = "|".join(gap.join(re.escape(char) for char in spelling) for spelling in spellings)
-    return re.compile(rf"(?P<open>[【\[〖])?{gap}(?P<name>{names}){gap}(?P<close>[】\]〗])?{gap}(?P<colon>[:：])?", re.I)
+    return re.compile(
+        rf"(?P<open>[【\[〖])?{gap}(?P<name>{names}){gap}(?P<close>[】\]〗])?{gap}(?P<colon>[:：])?", re.I
+    )
 
 
 def _chinese(text: str, language: str) -> Iterator[_Heading]:
     simplified = normalise(text, lower=False)
     plain = simplified.text
-    lead_pattern = re.compile(_LEAD)
     place = 0
     while match := _chinese_pattern().search(plain, place):
         place = match.end()
         line = max(plain.rfind("\n", 0, match.start()), plain.rfind("\r", 0, match.start())) + 1
-        lead = lead_pattern.match(plain, line, match.start())
+        lead = _LEAD.match(plain, line, match.start())
         at_line = lead is not None and lead.end() == match.start()
         if not _is_chinese_heading(plain, match, at_line):
             place = match.start() + 1 if match.end() - match.start() > 1 else match.end()

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def _line_cuts(text: str) -> Iterator[int]:
     widths = sorted(len(line.rstrip()) for line in lines)
     width = widths[-1] if widths else 0
     place = 0
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         place += len(line)
         if not _is_wrapped(line.rstrip(), following.strip(), following, width):
             yield place

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowError
 from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
-from jointcoder.steps.base import Answers, Ask, Generate, Run, State, Step, Tools, Update
+from jointcoder.steps.base import CODE_SLOTS, Answers, Ask, Generate, Run, State, Step, Tools, Update
 from jointcoder.workflow.check import Plan
 
 T = TypeVar("T")
@@ -205,10 +205,17 @@ def _finish(way: _Way, step_id: str, step: Step) -> None:
             cost=way.cost,
             read={slot: _count(getattr(before, slot)) for slot in sorted(step.reads - {"encounter"})},
             wrote={slot: _count(value) for slot, value in update.values.items()},
-            notes=dict(update.notes),
+            notes={**update.notes, **_codes_written(update)},
         )
     )
     way.run = None
+
+
+def _codes_written(update: Update) -> dict[str, Any]:
+    """The codes as a step left them, so that each stage's recall and precision can be measured."""
+    slots = [slot for slot in CODE_SLOTS.values() if slot in update.values]
+    codes = [[code.system, code.code] for slot in slots for code in update.values[slot]]
+    return {"codes": codes} if slots else {}
 
 
 def _check_language(way: _Way, step_id: str, plan: Plan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jointcoder.corpora import GoldSpan
 from jointcoder.evaluation import bootstrap, calibration, evidence, metrics
 from jointcoder.evaluation.metrics import Counts
 from jointcoder.evaluation.scored import Gold, Predicted, Scored
@@ -34,7 +35,12 @@ def test_contained_with_ten_characters_of_slack(start: int, end: int, fits: bool
 
 
 def test_right_place_with_the_wrong_code_or_document_is_wrong():
-    scored = _one([Predicted(CM, "B02", spans=(span(100, "dolor agudo"),)), Predicted(CM, "A01", spans=(span(100, "dolor agudo", document=1),))])
+    scored = _one(
+        [
+            Predicted(CM, "B02", spans=(span(100, "dolor agudo"),)),
+            Predicted(CM, "A01", spans=(span(100, "dolor agudo", document=1),)),
+        ]
+    )
     assert evidence.contained(scored) == Counts(0, 2, 2)
 
 
@@ -44,12 +50,25 @@ def test_a_code_without_evidence_counts_as_predicted():
 
 def test_exact_spans_words_and_tokens():
     # A01 exactly at 100; B02 two characters early with other words around: "a diabetes" (198–208)
-    scored = _one([Predicted(CM, "A01", spans=(span(100, "dolor agudo"),)), Predicted(CM, "B02", spans=(span(198, "a diabetes"),))])
+    scored = _one(
+        [
+            Predicted(CM, "A01", spans=(span(100, "dolor agudo"),)),
+            Predicted(CM, "B02", spans=(span(198, "a diabetes"),)),
+        ]
+    )
     found = evidence.exact(scored)
     assert found["span"] == Counts(1, 1, 2)  # gold: 2 × A01, 1 × B02
     assert found["text"] == Counts(1, 1, 1)  # "dolor agudo" twice is one text
     assert found["token"] == Counts(3, 1, 2)  # dolor, agudo, diabetes right; "a" surplus; the second mention missed
     assert found["token_text"] == Counts(3, 1, 0)
+
+
+def test_tokens_of_a_discontinuous_mention_lie_in_its_fragments():
+    # "Pain, acute, of the left knee": the mention is Pain (0–4) and left knee (20–29)
+    mention = GoldSpan(0, 0, 29, "Pain left knee", ((0, 4), (20, 29)))
+    scored = [Scored([Gold(CM, "A01", spans=(mention,))], [Predicted(CM, "A01", spans=(span(20, "left knee"),))])]
+    assert evidence.exact(scored)["token"] == Counts(2, 0, 1)
+    assert evidence.exact(scored)["span"] == Counts(0, 1, 1)
 
 
 def test_chinese_is_compared_character_by_character():

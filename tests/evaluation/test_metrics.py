@@ -147,7 +147,9 @@ def test_ccl25_accuracy():
 
 
 def test_only_negated_is_struck_from_gold():
-    scored = [Scored([Gold(CM, "A01"), Gold(CM, "B02", only_negated=True)], [Predicted(CM, "A01"), Predicted(CM, "B02")])]
+    scored = [
+        Scored([Gold(CM, "A01"), Gold(CM, "B02", only_negated=True)], [Predicted(CM, "A01"), Predicted(CM, "B02")])
+    ]
     assert metrics.micro(scored) == Counts(2, 0, 0)
     assert metrics.without_only_negated(scored) == Counts(1, 1, 0)
     assert metrics.without_only_negated(THREE) is None

@@ -50,9 +50,9 @@ class TestCombine:
     def test_hypertension_with_heart_failure(self, small_us: CodeBook, coder) -> None:  # type: ignore[no-untyped-def]
         tools = coder(workflow="lexical").tools
         result = code_also.combine([code("I50.9"), code("I10")], self.rules, tools, "en")
-        assert [c.code for c in result] == ["I50.9", "I11.0"]
-        assert result[1].links[0].code == "I50.9"
-        assert "I.C.9.a" in result[1].checks[-1].citation
+        assert [c.code for c in result] == ["I11.0", "I50.9"]  # "use additional code to identify heart failure"
+        assert result[0].links[0].code == "I50.9"
+        assert "I.C.9.a" in result[0].checks[-1].citation
 
     def test_one_of_the_pair_alone_stays(self, coder) -> None:  # type: ignore[no-untyped-def]
         tools = coder(workflow="lexical").tools
