@@ -36,6 +36,7 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
 
     opened = _open(book)
     facts = opened.info
+    books = installed(Settings.load())
     value = {
         "id": facts.id,
         "edition": facts.edition,
@@ -44,7 +45,7 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
         "path": str(opened.path),
         "systems": {system: dict(facts.counts[system]) for system in facts.systems},
         "sources": [{"name": s.name, "sha256": s.sha256, "bytes": s.bytes} for s in facts.sources],
-        "installed": installed(Settings.load()),
+        "installed": books,
     }
     if as_json:
         common.put_json(value)
@@ -53,7 +54,7 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
     rows += [(str(s), f"{n['entries']:,} entries, {n['billable']:,} assignable") for s, n in facts.counts.items()]
     rows += [("sha256", facts.sha256), ("folder", str(opened.path))]
     rows += [(f"source {s.name}", f"{s.bytes:,} bytes, sha256 {s.sha256[:16]}…") for s in facts.sources]
-    _table(("", ""), [*rows, ("installed", ", ".join(value["installed"]) or "(none)")])
+    _table(("", ""), [*rows, ("installed", ", ".join(books) or "(none)")])
 
 
 @app.command()

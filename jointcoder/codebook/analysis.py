@@ -32,8 +32,23 @@ _STRETCH = re.compile(r"[^\W_]+")
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _BREAKS = re.compile(r"[.;:!?,\n\t，。；：、！？|•]")
 _NUMBER_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
-TABLES = ("connectives", "stop", "free", "phrases", "procedures", "sides", "marks", "weights", "abbreviations", "ordinary")
-_Raw = tuple[str, int, int, bool]
+TABLES = (
+    "beginnings",
+    "bridge",
+    "connectives",
+    "endings",
+    "stop",
+    "free",
+    "phrases",
+    "procedures",
+    "sides",
+    "marks",
+    "weights",
+    "abbreviations",
+    "ordinary",
+)
+Raw = tuple[str, int, int, bool]
+"""A levelled word, its place in the text, and whether it stands in brackets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,46 +151,45 @@ class WordAnalyser(Analyser):
     def __init__(self, tables: Tables, stemmer: str) -> None:
         super().__init__(tables)
         self._stem = _stemmer(stemmer)
-        self._stop = frozenset(self._plain(row[0]) for row in tables.get("stop"))
+        self._stop = frozenset(self.plain(row[0]) for row in tables.get("stop"))
         self._free = self._phrase_table((row[0], "") for row in tables.get("free"))
         self._phrases = self._phrase_table((row[0], row[1]) for row in tables.get("phrases"))
         more = tuple((row[0], row[1]) for row in tables.get("procedures"))
-        self._procedure_phrases = self._phrase_table(
-            (*((row[0], row[1]) for row in tables.get("phrases")), *more)
-        )
-        self._sides = {self._plain(row[0]): SIDES[row[1]] for row in tables.get("sides")}
-        self._marks = {self._plain(row[0]): MARKS[row[1]] for row in tables.get("marks")}
+        self._procedure_phrases = self._phrase_table((*((row[0], row[1]) for row in tables.get("phrases")), *more))
+        self._sides = {self.plain(row[0]): SIDES[row[1]] for row in tables.get("sides")}
+        self._marks = {self.plain(row[0]): MARKS[row[1]] for row in tables.get("marks")}
         self._abbreviations = {row[0]: row[1] for row in tables.get("abbreviations")}
         self.weights = {self._stem(level(row[0])): float(row[1]) for row in tables.get("weights")}
 
     @staticmethod
-    def _plain(text: str) -> str:
+    def plain(text: str) -> str:
         return " ".join(level(m.group()) for m in _WORD.finditer(text))
 
     def _phrase_table(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], tuple[str, ...]]:
-        return {
-            tuple(self._stem(w) for w in self._plain(a).split()): tuple(self._plain(b).split())
-            for a, b in pairs
-        }
+        return {tuple(self._stem(w) for w in self.plain(a).split()): tuple(self.plain(b).split()) for a, b in pairs}
 
     def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
-        asides = [m.span() for m in _BRACKETED.finditer(text)]
-        return self._finish(self._words(text, 0, asides, "loosely" if query else "never"), procedures)
+        return self.finish(self.raw_words(text, "loosely" if query else "never"), procedures)
 
     def runs(self, text: str, *, procedures: bool = False) -> Iterator[Analysis]:
+        for words in self.raw_runs(text, "exactly"):
+            yield self.finish(words, procedures)
+
+    def raw_words(self, text: str, expand: str) -> list[Raw]:
+        """The levelled words of a wording; ``expand``: abbreviations ``never``, ``exactly`` as listed, ``loosely``."""
+        return self._words(text, 0, [m.span() for m in _BRACKETED.finditer(text)], expand)
+
+    def raw_runs(self, text: str, expand: str) -> Iterator[list[Raw]]:
+        """The levelled words of each stretch of running text."""
         at = 0
         stops = [m.start() for m in _BREAKS.finditer(text) if not _inside_number(text, m.start())]
         for stop in (*stops, len(text)):
-            if stop > at:
-                words = self._words(text[at:stop], at, (), "exactly")
-                if words:
-                    yield self._finish(words, procedures)
+            if stop > at and (words := self._words(text[at:stop], at, (), expand)):
+                yield words
             at = stop + 1
 
-    def _words(
-        self, text: str, offset: int, asides: Sequence[tuple[int, int]], expand: str
-    ) -> list[_Raw]:
-        words: list[_Raw] = []
+    def _words(self, text: str, offset: int, asides: Sequence[tuple[int, int]], expand: str) -> list[Raw]:
+        words: list[Raw] = []
         for m in _WORD.finditer(text):
             aside = any(a <= m.start() < b for a, b in asides)
             start, end, raw = m.start() + offset, m.end() + offset, m.group()
@@ -194,7 +208,8 @@ class WordAnalyser(Analyser):
             found = self._abbreviations.get(raw.upper())
         return found
 
-    def _finish(self, words: list[_Raw], procedures: bool) -> Analysis:
+    def finish(self, words: list[Raw], procedures: bool) -> Analysis:
+        """Levelled words → content words: phrases standardised, free and stop words dropped, stemmed."""
         stems = [self._stem(w[0]) for w in words]
         phrases = self._procedure_phrases if procedures else self._phrases
         kept: list[Word] = []
@@ -238,7 +253,8 @@ class HanAnalyser(Analyser):
         self._strip_sides = _replacer([(row[0], "") for row in tables.get("sides")])
         self._abbreviations = {row[0].casefold(): row[1] for row in tables.get("abbreviations")}
         self._side_of = dict(self._sides)
-        dropped = {row[0]: "" for row in (*tables.get("free"), *tables.get("stop"), *self._sides)}
+        cues = (*tables.get("free"), *tables.get("stop"), *tables.get("sides"))
+        dropped = {row[0]: "" for row in cues}
         words = dict(phrases)
         operations = {**words, **{row[0]: row[1] for row in tables.get("procedures")}}
         self._standard = tuple((_any_of({**dropped, **table}), table) for table in (words, operations))

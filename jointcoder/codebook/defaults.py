@@ -1,8 +1,8 @@
 """Which child a heading stands for when the text says no more: the default code.
 
-ICD-10-CM prints it as "unspecified" (guideline I.A.6.b; I.B.18), in inclusion terms as "NOS", by the last digit 9
-(or 0 for "unspecified side"), and among 7th characters as A (initial encounter) or 0 (not applicable). Chinese editions print
-no such word at many places but keep the digits. Cues and weights are data (`data/<language>/defaults.tsv`).
+ICD-10-CM prints it as "unspecified" (guidelines I.A.6.b, I.B.18), in inclusion terms as "NOS", by the last digit 9
+(or 0 for "unspecified side"), and among 7th characters as A (initial encounter) or 0 (not applicable). Chinese
+editions print no such word at many places but keep the digits. Cues and weights: `data/<language>/defaults.tsv`.
 """
 
 from __future__ import annotations

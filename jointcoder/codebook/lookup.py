@@ -27,11 +27,13 @@ from jointcoder.codebook.analysis import (
     Analyser,
     Analysis,
     Tables,
+    WordAnalyser,
     analyser,
     language_of,
     level,
 )
 from jointcoder.codebook.book import CodeBook
+from jointcoder.codebook.bridge import BridgeAnalyser
 from jointcoder.codebook.defaults import default_child
 from jointcoder.codebook.model import Entry, Hit, Spotted
 from jointcoder.codebook.postings import BETA, Postings
@@ -82,38 +84,37 @@ class Lookup:
     ) -> list[Hit]:
         """The ``k`` codes whose wordings are most like ``text``.
 
-        ``lang``: of the query (default: by its characters). ``system``: one system only. ``billable``: True gives
+        ``lang``: of the query (default: by its characters); where the book has no names in it, they are sought through
+        :mod:`jointcoder.codebook.bridge`. ``system``: one system only. ``billable``: True gives
         assignable codes only — a heading that matches stands for its default code; False headings only.
         """
         found: list[Hit] = []
-        for language in self._languages(lang or language_of(text)):
-            engine = self.analyser(language)
-            analysis = engine.analyse(text, query=True, procedures=kind is Kind.PROCEDURE)
-            if not analysis.words:
-                continue
-            for one in (system,) if system else self.book.systems(kind):
-                shard = self.shard(language, one)
-                if shard is not None and one.kind is kind:
-                    matches = self._match(shard, engine, analysis, language, one)
-                    found += self._hits(text, matches, analysis, language, k, billable)
-            if found:
-                break
+        spoken = lang or language_of(text)
+        language = self.index_language(spoken)
+        engine = self.analyser(spoken)
+        analysis = engine.analyse(text, query=True, procedures=kind is Kind.PROCEDURE)
+        for one in (system,) if system else self.book.systems(kind):
+            shard = self.shard(language, one)
+            if shard is not None and one.kind is kind and analysis.words:
+                matches = self._match(shard, engine, analysis, language, one)
+                found += self._hits(text, matches, analysis, language, k, billable)
         return sorted(_collapse(found), key=lambda hit: (-hit.score, hit.code))[:k]
 
     def spot(self, text: str, lang: str | None = None, *, kinds: Sequence[Kind] = tuple(Kind)) -> list[Spotted]:
         """Wordings of the book that occur in running text, longest first at each place, never overlapping."""
         from jointcoder.codebook.spot import spot
 
-        language = lang or language_of(text)
-        return spot(self, text, language, tuple(kinds)) if language in self.book.info.languages else []
+        return spot(self, text, lang or language_of(text), tuple(kinds))
 
     # ---------------------------------------------------------------------------------- for this package and tests
 
     def analyser(self, language: str) -> Analyser:
-        """The analysis with which the index was built."""
+        """The analysis with which the index was built; for another language one that leads to it."""
         with self._lock:
             if not self._analysers:
                 self._analysers = _load_analysers(self.book.path)
+            if language not in self._analysers:
+                self._analysers[language] = _foreign(language, self._analysers[self.book.info.languages[0]])
             return self._analysers[language]
 
     def shard(self, language: str, system: System) -> Postings | None:
@@ -136,9 +137,10 @@ class Lookup:
         hits = self._hits(text, sorted(matches, key=lambda m: -m.score), analysis, language, k, None)
         return sorted(_collapse(hits), key=lambda hit: (-hit.score, hit.code))[:k]
 
-    def _languages(self, language: str) -> tuple[str, ...]:
+    def index_language(self, language: str) -> str:
+        """The language whose names are searched for words in ``language``."""
         held = self.book.info.languages
-        return (language,) if language in held else held[:1]
+        return language if language in held else held[0]
 
     def _match(
         self, shard: Postings, engine: Analyser, analysis: Analysis, language: str, system: System
@@ -253,6 +255,14 @@ def _load_analysers(path: Path) -> dict[str, Analyser]:
         return {language: analyser(Tables.from_json(table)) for language, table in data.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssetError("JC207", f"the code book {path} is damaged ({type(error).__name__}: analysis.json)") from None
+
+
+def _foreign(language: str, target: Analyser) -> Analyser:
+    """Into the book's language where a table leads there; else the words are taken as they are."""
+    tables = Tables.load(language)
+    if isinstance(target, WordAnalyser) and tables.get("bridge"):
+        return BridgeAnalyser(tables, target)
+    return target
 
 
 def _open_shard(folder: Path) -> Postings | None:

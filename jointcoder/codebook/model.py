@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from jointcoder.records import System
 
-FORMAT = 8
+FORMAT = 1
 """Version of the artefact: raised when its tables, its index or the analysis of wordings change."""
 
 LEVELS = ("chapter", "block", "category", "code")

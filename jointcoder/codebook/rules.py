@@ -53,7 +53,8 @@ def _alone(book: CodeBook, code: AssignedCode, on: dt.date | None, patient: Pati
     entry = book.get(code.system, code.code)
     if entry is None:
         if on is None or not book.is_valid(code.system, code.code, on):
-            yield _finding("unknown", Severity.ERROR, code, message="is not in the code book", citation=book.info.edition)
+            citation = book.info.edition
+            yield _finding("unknown", Severity.ERROR, code, message="is not in the code book", citation=citation)
             return
     elif not entry.billable:
         yield _finding(
@@ -128,7 +129,8 @@ def _excludes(book: CodeBook, first: AssignedCode, second: AssignedCode) -> Iter
 def _principal(
     book: CodeBook, code: AssignedCode, codes: Sequence[AssignedCode], on: dt.date | None
 ) -> Iterator[Finding]:
-    if normalise_code(code.code)[:1] in set("VWXY"):
+    flags = book.edits(code.system, code.code, on)
+    if normalise_code(code.code)[:1] in set("VWXY") or "ecodepdx" in flags:
         yield _finding(
             "principal-external-cause",
             Severity.ERROR,
@@ -137,7 +139,6 @@ def _principal(
             citation=f"{GUIDELINES} I.C.20.a.6",
             remedy="put the injury or condition first",
         )
-    flags = book.edits(code.system, code.code, on)
     name = (book.name(code.system, code.code) or "").casefold()
     if "manifestation" in flags or any(cue in name for cue in _manifestation_cues()):
         yield _finding(

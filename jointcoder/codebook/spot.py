@@ -30,6 +30,7 @@ HITS = 5
 def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> list[Spotted]:
     """See :meth:`jointcoder.codebook.lookup.Lookup.spot`."""
     engine = lookup.analyser(language)
+    language = lookup.index_language(language)
     ordinary = {engine.analyse(row[0]).key for row in engine.tables.get("ordinary")}
     chosen: list[_Stretch] = []
     for kind in kinds:
@@ -72,9 +73,7 @@ class _Stretch:
     shards: Sequence[Postings]
 
 
-def _held(
-    runs: Iterable[Analysis], shards: Sequence[Postings], ordinary: set[str], *, han: bool
-) -> list[_Stretch]:
+def _held(runs: Iterable[Analysis], shards: Sequence[Postings], ordinary: set[str], *, han: bool) -> list[_Stretch]:
     """The stretches whose key some index holds."""
     windows = [
         _Stretch(run, first, last, key, shards)

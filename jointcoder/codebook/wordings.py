@@ -16,9 +16,7 @@ _HAN_BRACKETS = re.compile(r"[（(\[【][^（()）\[\]【】]*[）)\]】]")
 _LONGEST = 14  # words of an includes note beyond which it is a sentence, not a wording
 
 
-def variants(
-    text: str, *, kind: str, language: str, connectives: Mapping[str, str]
-) -> Iterator[tuple[str, bool]]:
+def variants(text: str, *, kind: str, language: str, connectives: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
     """(wording, whether it is only a part of the title), the printed wording first.
 
     "Hypo-osmolality and hyponatremia" is looked for by either part: "and" means "and/or" in titles (I.A.14). An

@@ -90,8 +90,7 @@ def cue_table(lang: str) -> CueTable:
             cues.setdefault(prepared(phrase), []).extend(_cues(entry, scope["reach"]))
     pseudo = {prepared(phrase) for phrase in data["pseudo"]["phrases"]}
     effects = {
-        _key(phrase.replace("_", "0").replace("#", "0")): tuple(cues.get(phrase, ()))
-        for phrase in {*pseudo, *cues}
+        _key(phrase.replace("_", "0").replace("#", "0")): tuple(cues.get(phrase, ())) for phrase in {*pseudo, *cues}
     }
     endings: dict[str, list[str]] = data["terminators"]
     return CueTable(
@@ -105,9 +104,7 @@ def cue_table(lang: str) -> CueTable:
         _cues=MappingProxyType(effects),
         _terminators=MappingProxyType(
             {
-                category: _alternatives(
-                    {prepared(p) for p in [*endings["all"], *endings.get(category.value, ())]}
-                )
+                category: _alternatives({prepared(p) for p in [*endings["all"], *endings.get(category.value, ())]})
                 for category in Assertion
             }
         ),

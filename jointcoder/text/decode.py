@@ -42,6 +42,7 @@ _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _C1 = re.compile("[\x80-\x9f]")
 _MAX_CONTROL_SHARE = 0.01
 _MIN_LEGACY_SHARE = 0.7
+_WESTERN_RUN = 1.4  # mean length of a run of high bytes
 _SAMPLE = 200_000
 
 
@@ -113,20 +114,25 @@ def _refuse_binary(data: bytes) -> None:
 
 def _legacy_encoding(data: bytes) -> str:
     """The most plausible encoding of bytes that are not UTF-8. Raises InputError JC106."""
-    sample = data[:_SAMPLE]
+    runs = _HIGH_RUN.findall(data[:_SAMPLE])
+    # Western text has single accented letters between plain ones; Chinese text has long runs of high bytes.
+    run_length = sum(map(len, runs)) / len(runs)
+    if run_length < _WESTERN_RUN and (western := _western(data)):
+        return western
     scores = {"gb18030": _share(data, "gb18030", "gb2312", _is_common_gb)}
     if scores["gb18030"] < 1:
         scores["big5"] = _share(data, "big5", "big5", _is_common_big5)
     best = max(scores, key=lambda encoding: scores[encoding])
     if scores[best] >= _MIN_LEGACY_SHARE:
         return best
-    runs = _HIGH_RUN.findall(sample)
-    # Western text has single accented letters between plain ones; multi-byte scripts have long runs.
-    if sum(map(len, runs)) < 1.5 * len(runs) and sum(map(len, runs)) < 0.4 * len(sample):
-        for encoding in ("cp1252", "latin-1"):
-            if _plausible_western(data, encoding):
-                return encoding
     return _guessed(data)
+
+
+def _western(data: bytes) -> str | None:
+    for encoding in ("cp1252", "latin-1"):
+        if _plausible_western(data, encoding):
+            return encoding
+    return None
 
 
 def _share(data: bytes, encoding: str, core: str, common: Callable[[int], bool]) -> float:

@@ -149,9 +149,7 @@ def _delimited(text: str, start: int, end: int, data: Mapping[str, Any], *, numb
         yield from pieces
 
 
-def _split_at(
-    text: str, start: int, end: int, delimiters: str, qualifiers: list[str] | tuple[()]
-) -> Iterator[Span]:
+def _split_at(text: str, start: int, end: int, delimiters: str, qualifiers: list[str] | tuple[()]) -> Iterator[Span]:
     depth, begin = 0, start
     for place in range(start, end):
         char = text[place]

@@ -45,9 +45,7 @@ def _fold(text: str) -> _Folded:
     return _Folded("".join(source.text[i] for i in kept), tuple(kept), source)
 
 
-def locate(
-    quote: str, text: str, *, near: int | None = None, start: int = 0, end: int | None = None
-) -> Span | None:
+def locate(quote: str, text: str, *, near: int | None = None, start: int = 0, end: int | None = None) -> Span | None:
     """The span of ``text[start:end]`` that ``quote`` was copied from, as offsets into ``text``; None if there is none.
 
     Of several occurrences the one nearest to offset ``near`` is taken, else the first; whole words go before parts
@@ -138,9 +136,7 @@ def _best_window(wanted: str, text: str, folded: _Folded, start: int, end: int) 
     for first in range(max(0, start - _REACH), min(start + _REACH, end)):
         for last in range(max(first + 1, end - _REACH), min(end + _REACH, len(folded.text)) + 1):
             span = folded.original(first, last)
-            if not (
-                folded.text[first].isalnum() and _closes(folded.text[last - 1]) and _is_whole(text, *span)
-            ):
+            if not (folded.text[first].isalnum() and _closes(folded.text[last - 1]) and _is_whole(text, *span)):
                 continue
             best = max(best, (ratio(wanted, folded.text[first:last]), -span[0], span[1]))
     return best[0], -best[1], best[2]

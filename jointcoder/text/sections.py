@@ -81,9 +81,7 @@ def find_sections(documents: Sequence[Document], language: str) -> tuple[Section
             continue
         named = canonical_name(document.title) if document.title.strip() else None
         if named is not None:
-            whole = Section(
-                name=named, heading=document.title, document=index, start=0, end=len(document.text)
-            )
+            whole = Section(name=named, heading=document.title, document=index, start=0, end=len(document.text))
             sections.append(whole)
             continue
         sections.extend(_cover(index, document.text, list(_headings(document.text, language))))

@@ -36,7 +36,9 @@ TABULAR = """<?xml version="1.0" encoding="utf-8"?>
   <diag><name>S93</name><desc>Sprain of ankle and foot</desc>
    <sevenChrDef><extension char="A">initial encounter</extension>
    <extension char="D">subsequent encounter</extension><extension char="S">sequela</extension></sevenChrDef>
-   <notes><note>7th characters D and S do not apply to codes in category S93 with 6th character 7 - foot lost, or 8 - both lost.</note></notes>
+   <notes>
+   <note>7th characters D and S do not apply to codes in category S93 with 6th character 7 - lost, or 8 - both.</note>
+   </notes>
    <diag><name>S93.4</name><desc>Sprain of ankle</desc>
     <inclusionTerm><note>Twisted ankle</note></inclusionTerm></diag>
    <diag><name>S93.507</name><desc>Sprain of foot with foot lost</desc></diag>

@@ -63,7 +63,8 @@ def test_chinese_hierarchy_by_prefix(chinese: CodeBook) -> None:
 
 def test_short_rows_are_headings_when_others_extend_them(tmp_path: Path) -> None:
     table = tmp_path / "d.tsv"
-    table.write_text("code\tname\nA00\t霍乱\nA00.0\t古典霍乱\nA00.001\t古典生物型霍乱\nA33.x\t新生儿破伤风\nN\tN\n", "utf-8")
+    rows = ("code\tname", "A00\t霍乱", "A00.0\t古典霍乱", "A00.001\t古典生物型霍乱", "A33.x\t新生儿破伤风", "N\tN")
+    table.write_text("\n".join(rows), "utf-8")
     build_cn("own", {"diagnoses": table}, tmp_path / "book")
     book = CodeBook.open(tmp_path / "book")
     wanted = {"A00": False, "A00.0": False, "A00.001": True, "A33.x": True}
@@ -106,9 +107,7 @@ def test_malformed_table_names_file_and_line_and_keeps_the_old_book(
         ("pcs", "", "line 1"),
     ],
 )
-def test_malformed_us_source(
-    us_sources: dict[str, Path], tmp_path: Path, name: str, content: str, where: str
-) -> None:
+def test_malformed_us_source(us_sources: dict[str, Path], tmp_path: Path, name: str, content: str, where: str) -> None:
     target = tmp_path / "book"
     before = build_us(us_sources, target)
     bad = tmp_path / "bad.source"

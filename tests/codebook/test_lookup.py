@@ -78,6 +78,19 @@ def test_one_hit_a_code_in_order(lookup: Lookup) -> None:
     assert all(0 < hit.score <= 1 for hit in hits)
 
 
+def test_spanish_words_lead_to_english_names(lookup: Lookup) -> None:
+    def best(text: str, kind: Kind = DX) -> str:
+        return lookup.search(text, kind=kind, lang="es", billable=True)[0].code
+
+    assert best("hipertensión arterial") == "I10"
+    assert best("artrosis de rodilla izquierda") == "M17.12"
+    assert best("esguince de tobillo") == "S93.4XXA"
+    assert best("colecistectomía laparoscópica", PX) == "0FT44ZZ"
+    text = "Ingresa por HTA y artrosis de rodilla derecha."
+    found = {text[s.start : s.end]: s.hits[0].code for s in lookup.spot(text, "es")}
+    assert found["HTA"] == "I10"
+
+
 def test_chinese(zh: Lookup) -> None:
     assert first(zh, "高血压") == "I10.x00x002"
     assert first(zh, "II型糖尿病") == "E11.900"

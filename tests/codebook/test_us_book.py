@@ -53,10 +53,10 @@ def test_agrees_with_simple_icd_10_cm(us: CodeBook) -> None:
     for code, name, parent, level in rows:
         if level == "block" or code in single:
             continue  # the package gives block and category of the same name one entry
-        assert flat(oracle.get_description(code)) == name
+        assert flat(oracle.get_description(code)) == flat(name)
         assert oracle.get_parent(code) == plain(parent or "")
         assert oracle.get_children(code) == [plain(child) for child in children.get(code, ())]
-    for code in ("E11.9", "S06.0X7A", "S52.501A", "I10", "A00.0"):
+    for code in ("E11.9", "S06.1X7A", "S52.501A", "I10", "A00.0"):
         assert [plain(e.code) for e in us.ancestors(CM, code)] == oracle.get_ancestors(code)
 
 
@@ -84,10 +84,10 @@ def test_notes_agree_with_simple_icd_10_cm(us: CodeBook) -> None:
     for (code,) in noted:
         notes: Notes = us.notes(CM, code)
         for kind, get in lists.items():
-            assert [n.text for n in getattr(notes, kind)] == [flat(text) for text in get(code)]
+            assert [flat(n.text) for n in getattr(notes, kind)] == [flat(text) for text in get(code)]
         for kind, get in texts.items():
             assert flat(" ".join(n.text for n in getattr(notes, kind))) == flat(get(code))
-        sevenths = {n.label: n.text for n in notes.seventh_characters}
+        sevenths = {n.label: flat(n.text) for n in notes.seventh_characters}
         assert sevenths == {k: flat(v) for k, v in oracle.get_seven_chr_def(code).items()}
 
 
@@ -127,9 +127,7 @@ def test_validity(us: CodeBook) -> None:
 
 
 @pytest.mark.parametrize(("language", "least_first", "least_fifth"), [("en", 0.95, 0.99), ("zh", 0.85, 0.95)])
-def test_search_quality(
-    us: CodeBook, us_lookup: Lookup, language: str, least_first: float, least_fifth: float
-) -> None:
+def test_search_quality(us: CodeBook, us_lookup: Lookup, language: str, least_first: float, least_fifth: float) -> None:
     """Our own queries with the code a coder would look for (several allowed, prefixes suffice)."""
     if language not in us.info.languages:
         pytest.skip(f"the US book was built without names in {language}")
@@ -159,22 +157,21 @@ def test_every_title_finds_its_code(us: CodeBook, us_lookup: Lookup) -> None:
 
 
 def test_rules_with_the_editor(us: CodeBook) -> None:
-    def found(*codes: str, patient: Patient | None = None) -> set[str]:
+    def found(*codes: str, patient: Patient | None = None, year: int = 2026) -> set[str]:
         assigned = [
-            AssignedCode(
-                system=CM, code=c, name=c, role=Role.SECONDARY if i else Role.PRINCIPAL, confidence=1.0
-            )
+            AssignedCode(system=CM, code=c, name=c, role=Role.SECONDARY if i else Role.PRINCIPAL, confidence=1.0)
             for i, c in enumerate(codes)
         ]
-        return {f.rule for f in check(us, assigned, on=dt.date(2026, 1, 15), patient=patient)}
+        return {f.rule for f in check(us, assigned, on=dt.date(year, 1, 15), patient=patient)}
 
     assert found("I10") == set()
     assert "principal-manifestation" in found("F02.80")
     assert "principal-external-cause" in found("W19.XXXA")
-    assert "principal-unacceptable" in found("Z79.4")
+    assert "principal-unacceptable" in found("Z97.4")
     assert found("E11.9", "I10") == set()
     assert "excludes1" in found("E11.9", "E10.9")
-    assert "sex" in found("C61", patient=Patient(sex="female"))
+    assert "sex" in found("C61", patient=Patient(sex="female"), year=2023)
+    assert "sex" not in found("C61", patient=Patient(sex="female"))  # the editor dropped the flag in October 2024
     assert "age" in found("P07.39", patient=Patient(age_years=40))
     assert "not-valid" in {
         f.rule

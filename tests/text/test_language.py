@@ -64,7 +64,8 @@ def test_other_languages_are_refused_by_name(text: str, name: str) -> None:
         ),
         (
             "The patient was admitted with chest pain and shortness of breath, worse on exertion and at night.\n"
-            "He has long standing hypertension and takes his tablets irregularly.\n患者因胸痛三天入院，既往高血压病史。",
+            "He has long standing hypertension and takes his tablets irregularly.\n"
+            "患者因胸痛三天入院，既往高血压病史。",
             "en",
         ),
         (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_sentences_hold_all_but_white_space(text: str, lang: str) -> None:
     inside = {place for start, end in spans for place in range(start, end)}
     assert all(char.isspace() or place in inside for place, char in enumerate(text))
     assert all(start < end and text[start:end].strip() == text[start:end] for start, end in spans)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_latin_words() -> None:
@@ -87,7 +88,7 @@ def test_chinese_words_and_user_words_stay_apart(tmp_path: Path) -> None:
 def test_words_are_where_they_say(text: str, lang: str) -> None:
     found = words(text, lang)
     assert all(text[word.start : word.end] == word.text for word in found)
-    assert all(one.end <= two.start for one, two in zip(found, found[1:], strict=False))
+    assert all(one.end <= two.start for one, two in pairwise(found))
     inside = {place for word in found for place in range(word.start, word.end)}
     assert all(place in inside for place, char in enumerate(text) if char.isalnum() and char != "①")
 
@@ -111,7 +112,11 @@ def test_words_are_where_they_say(text: str, lang: str) -> None:
         ("肺恶性肿瘤（右上叶、腺癌）；骨继发恶性肿瘤", "zh", ["肺恶性肿瘤（右上叶、腺癌）", "骨继发恶性肿瘤"]),
         ("9.2型糖尿病10.阑尾炎术后", "zh", ["2型糖尿病", "阑尾炎术后"]),
         ("肺炎 2.心衰", "zh", ["肺炎", "心衰"]),
-        ("1. Acute CHF\n2. Type 2 diabetes\n3) Hypertension and CKD", "en", ["Acute CHF", "Type 2 diabetes", "Hypertension and CKD"]),
+        (
+            "1. Acute CHF\n2. Type 2 diabetes\n3) Hypertension and CKD",
+            "en",
+            ["Acute CHF", "Type 2 diabetes", "Hypertension and CKD"],
+        ),
         ("CHF; COPD; DM2", "en", ["CHF", "COPD", "DM2"]),
         ("1. Kidney stone 2.5 cm 2. Cyst 3. C5-6 herniation", "en", ["Kidney stone 2.5 cm", "Cyst", "C5-6 herniation"]),
         ("- Pneumonia\n- Sepsis, resolved", "en", ["Pneumonia", "Sepsis, resolved"]),
@@ -129,7 +134,7 @@ def test_list_items(text: str, lang: str, expected: list[str]) -> None:
 def test_items_are_in_order_and_not_empty(text: str, lang: str) -> None:
     spans = split_items(text, lang)
     assert all(start < end and text[start:end].strip() for start, end in spans)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     inside = {place for start, end in spans for place in range(start, end)}
     assert all(place in inside for place, char in enumerate(text) if char in "aB型高血压")
 
