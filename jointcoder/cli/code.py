@@ -116,8 +116,6 @@ def show(record: CodedRecord, *, trace: bool) -> None:
     from jointcoder.records import Kind, Role
 
     console = common.stdout()
-    if not console.is_terminal:
-        console.width = 132
     for kind in Kind:
         codes = record.of_kind(kind)
         if not codes:
@@ -171,4 +169,4 @@ def _show_trace(record: CodedRecord) -> None:
             *(str(n) for n in (cost.calls, cost.prompt_tokens, cost.reused_tokens, cost.generated_tokens)),
             ", ".join(f"{key} {value}" for key, value in result.items()),
         )
-    common.stdout().print(table, width=132)
+    common.stdout().print(table)

@@ -32,10 +32,15 @@ class Options:
 OPTIONS = Options()
 
 
+PIPE_WIDTH = 132
+
+
 def stdout() -> Console:
+    """Where data goes; in a pipe without colour and wide enough for the tables."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def stderr() -> Console:

@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -105,10 +106,8 @@ def _memory() -> Check:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return Check("memory", "note", "unknown on this platform")
-    try:  # a container's limit
+    with suppress(OSError, ValueError):  # a container's limit
         size = min(size, int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
-    except (OSError, ValueError):
-        pass
     if size < MEMORY_NEEDED:
         needed = f"the default model wants {MEMORY_NEEDED / 1e9:.0f} GB; a smaller one: jointcoder models list"
         return Check("memory", "note", f"{size / 1e9:.1f} GB; {needed}")

@@ -193,13 +193,13 @@ class CodeBook:
         return self._entries(self.rows(f"SELECT {_COLUMNS} {_FROM} WHERE n.id = ?", node))[0]
 
     def ancestor_ids(self, node: int) -> tuple[int, ...]:
-        rows = self.rows(
-            "WITH RECURSIVE up(id, depth) AS (SELECT parent, 1 FROM node WHERE id = ? UNION ALL"
-            " SELECT node.parent, depth + 1 FROM node JOIN up ON node.id = up.id WHERE node.parent IS NOT NULL)"
-            " SELECT id FROM up WHERE id IS NOT NULL ORDER BY depth",
-            node,
-        )
-        return tuple(int(row[0]) for row in rows)
+        """Row numbers from the parent up. One look-up a level: a recursive query scans the whole table instead."""
+        found: list[int] = []
+        parent = node
+        while rows := self.rows("SELECT parent FROM node WHERE id = ? AND parent IS NOT NULL", parent):
+            parent = int(rows[0][0])
+            found.append(parent)
+        return tuple(found)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the book's tables (``build/writer.py`` holds their definition)."""

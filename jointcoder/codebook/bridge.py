@@ -1,7 +1,7 @@
 """Queries in a language in which the book has no names: word for word into the book's language.
 
 Terms of medicine are near cousins in European languages. A phrase table (`data/<language>/bridge.tsv`) gives the words
-that differ, `endings.tsv` and `beginnings.tsv` those that differ regularly (``-ción`` → ``-tion``); what is still unknown is
+that differ, `endings.tsv` and `beginnings.tsv` those that differ regularly (``-ción`` → ``-tion``); what is unknown is
 left to the spelling correction of the search. This is a makeshift for books without names in the language: word
 order is lost where a phrase is not listed, and no table of this size is complete.
 """

@@ -14,8 +14,11 @@ _DROPPED = dict.fromkeys(map(ord, ".。·•"))
 
 def normalise_code(text: str) -> str:
     """The comparison key of a code: ``"ｅ１１.9 "`` → ``"E119"``. Idempotent; the empty text gives the empty key."""
-    levelled = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
-    return "".join(levelled.translate(_DROPPED).split())
+    before, key = None, text
+    while key != before:  # taking a blank away may let two characters compose
+        before = key
+        key = "".join(unicodedata.normalize("NFKC", key.upper()).translate(_DROPPED).split())
+    return key
 
 
 def with_dot(code: str) -> str:

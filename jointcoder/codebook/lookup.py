@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 
@@ -214,9 +214,8 @@ class Lookup:
         rows = self.book.rows(
             "SELECT word FROM vocabulary WHERE shard = ? AND word >= ? AND word < ?", shard, word[:2], word[:2] + "{"
         )
-        near = (other for (other,) in rows if abs(len(other) - len(word)) <= 2)
-        ratio, best = max(((SequenceMatcher(None, word, other).ratio(), other) for other in near), default=(0.0, ""))
-        return best if ratio >= ALIKE else None
+        near = [other for (other,) in rows if abs(len(other) - len(word)) <= 2]
+        return next(iter(get_close_matches(word, near, n=1, cutoff=ALIKE)), None)
 
 
 def _factors(shard: Postings, found: NDArray[np.int64], analysis: Analysis) -> NDArray[np.float64]:

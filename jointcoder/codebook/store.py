@@ -26,7 +26,7 @@ def open_book(settings: Settings, name: str | None = None) -> CodeBook:
 
     AssetError JC203 for a known book that has not been built, JC206 for an unknown name, JC207 for a damaged one.
     """
-    from jointcoder.codebook.build import KNOWN
+    from jointcoder.codebook.build import known
 
     name = name or settings.code_book or DEFAULT
     held = settings.books_dir / name
@@ -35,8 +35,8 @@ def open_book(settings: Settings, name: str | None = None) -> CodeBook:
     path = Path(name).expanduser()
     if path.is_dir() or len(path.parts) > 1:
         return CodeBook.open(path)
-    here = f"installed: {name_list(installed(settings))}; known: {name_list(KNOWN)}"
-    if name not in KNOWN:
+    here = f"installed: {name_list(installed(settings))}; known: {name_list(known())}"
+    if name not in known():
         raise AssetError("JC206", f"unknown code book {name!r}", hint=here)
     way = "jointcoder setup" if name == DEFAULT else f"jointcoder codebook build {name} --from DIR"
     raise AssetError("JC203", f"the code book {name} is not installed", hint=f"run `{way}`; {here}")

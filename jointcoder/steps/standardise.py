@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from jointcoder.codebook.model import Hit
 
-NAME_LANGUAGE = {"en": "en", "es": "en", "zh": "zh"}  # of the names that extraction delivers for lookup
+TRANSLATION = "en"  # the language of the names that extraction delivers beside a wording in another language
 
 
 class StandardiseOptions(base.KindOptions):
@@ -47,11 +47,20 @@ class StandardiseOptions(base.KindOptions):
 
 @dataclass(frozen=True)
 class Term:
-    """Mentions of one wording, asked about once. ``sentence`` gives the model the surroundings."""
+    """Mentions of one wording, asked about once. ``name`` is the wording or, where extraction translated it, its
+    English name; ``sentence`` gives the model the surroundings."""
 
     name: str
     mentions: tuple[Mention, ...]
     sentence: str = ""
+
+    def wordings(self, language: str) -> list[tuple[str, str]]:
+        """What to look up, each with its language: as written, expanded, and by its translated name."""
+        written = self.mentions[0].span.quote
+        found = [(wording, language) for wording in expand(written, language)]
+        if self.name != written:
+            found += [(wording, TRANSLATION) for wording in expand(self.name, TRANSLATION)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def choose_entries(
     """For each term its hits and the one chosen. One ask for all terms that lookup alone does not settle."""
     system = tools.system(options.kind)
     assert system is not None
-    found = [candidates(term.name, tools, language, system, options.k, on) for term in terms]
+    found = [candidates(term, tools, language, system, options.k, on) for term in terms]
     open_terms = [i for i, hits in enumerate(found) if options.ask_model and hits and hits[0].score < options.sure]
     orders = {i: shuffled(len(found[i]), terms[i].name) for i in open_terms}
     questions = [question(terms[i], found[i], orders[i], tools, language, options.kind) for i in open_terms]
@@ -148,12 +157,13 @@ def choose_entries(
     ]
 
 
-def candidates(name: str, tools: Tools, language: str, system: System, k: int, on: dt.date | None) -> tuple[Hit, ...]:
-    """Up to ``k`` entries of ``system`` for a wording and its expansions, valid on the date, best first."""
-    names = NAME_LANGUAGE.get(language, language)
+def candidates(
+    term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None
+) -> tuple[Hit, ...]:
+    """Up to ``k`` assignable entries of ``system`` for all wordings of a term, valid on the date, best first."""
     best: dict[str, Hit] = {}
-    for wording in expand(name, language if names == language else names):
-        for hit in tools.lookup.search(wording, kind=system.kind, lang=names, k=k, system=system, billable=True):
+    for wording, lang in term.wordings(language):
+        for hit in tools.lookup.search(wording, kind=system.kind, lang=lang, k=k, system=system, billable=True):
             if hit.code not in best or hit.score > best[hit.code].score:
                 best[hit.code] = hit
     valid = [hit for hit in best.values() if on is None or tools.book.is_valid(system, hit.code, on)]
