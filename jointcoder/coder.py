@@ -31,7 +31,6 @@ from jointcoder.workflow.run import Observer, Outcome, answer, run
 from jointcoder.workflow.spec import Workflow, load_workflow
 
 
-
 class Coder:
     """Codes encounters with one code book, one model and one workflow. Not for use by two threads at once.
 

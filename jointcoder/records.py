@@ -145,9 +145,7 @@ class Encounter(Record):
         return cls._build(documents, id=id, language=language, **fields)
 
     @classmethod
-    def _build(
-        cls, documents: tuple[Document, ...], *, id: str, language: str | None, **fields: Any
-    ) -> Self:
+    def _build(cls, documents: tuple[Document, ...], *, id: str, language: str | None, **fields: Any) -> Self:
         if not any(document.text.strip() for document in documents):
             raise InputError("JC101", "the encounter holds no text", hint="check the export that produced it")
         if not id:

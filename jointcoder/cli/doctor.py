@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,11 +22,15 @@ from jointcoder.cli import common
 from jointcoder.errors import JointCoderError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from jointcoder.assets import ResolvedModel
+    from jointcoder.llm.probe import ProbeReport
     from jointcoder.settings import Settings
 
 ENGINE = "llama-cpp-python"
 ENGINE_INSTALL = 'CMAKE_ARGS="-DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF" pip install "jointcoder[llamacpp]"'
+ENGINE_REBUILD = "pip install --force-reinstall --no-cache-dir --no-deps llama-cpp-python"
 MEMORY_NEEDED = 3e9  # bytes: the default model with a context of 8,192 tokens, and a code book
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")
 
@@ -55,15 +58,20 @@ def doctor(
     from jointcoder.settings import Settings
 
     settings = Settings.load()
-    checks = [_python(), _machine(), _memory(), _disk(settings), _engine()]
+    engine = _engine()
+    checks = [_python(), _machine(), _memory(), _disk(settings), engine]
     model, finding = _model(settings)
     checks += [finding, _book(settings)]
-    probed: dict[str, Any] | None = None
-    if probe and model is not None and checks[4].state == "ok":
-        finding, probed = _probe(settings, model)
+    probed: ProbeReport | None = None
+    if model is not None and engine.state == "ok":
+        if probe:
+            finding, probed = _probe(settings, model)
+        else:
+            finding = _chosen(settings, model)
         checks.append(finding)
     if json_out:
-        common.put_json({"ok": _ok(checks), "checks": [asdict(check) for check in checks], "probe": probed})
+        options = _probe_rows(probed) if probed else None
+        common.put_json({"ok": _ok(checks), "checks": [asdict(check) for check in checks], "probe": options})
     else:
         _show(checks, probed)
     if not _ok(checks):
@@ -157,17 +165,44 @@ def _book(settings: Settings) -> Check:
     return Check("code book", "ok", f"{info.id}: {info.edition}; {counts}; names in {', '.join(info.languages)}")
 
 
-def _probe(settings: Settings, model: ResolvedModel) -> tuple[Check, dict[str, Any] | None]:
-    """Let the engine run with each set of options, keep the fastest that survived."""
+def _probe(settings: Settings, model: ResolvedModel) -> tuple[Check, ProbeReport | None]:
+    """Let the engine run with each set of options in a process of its own; the fastest that works is kept."""
+    from jointcoder.cli.setup import say
+    from jointcoder.llm.load import OPTIONS_FILE
     from jointcoder.llm.probe import probe_engine
 
-    raise NotImplementedError
+    def told(done: int, total: int, label: str) -> None:
+        if label:
+            say(f"trying the engine, {done + 1} of {total}: {label}")
+
+    saved = settings.cache.expanduser() / OPTIONS_FILE
+    try:
+        report = probe_engine(model.path, saved=saved, progress=told)
+    except JointCoderError as error:
+        return Check("engine options", "missing", error.message, ENGINE_REBUILD, error.code), None
+    except OSError as error:
+        fix = "export JOINTCODER_CACHE=/a/folder/of/yours"
+        return Check("engine options", "missing", f"{saved} cannot be written ({error.strerror})", fix, "JC205"), None
+    return Check("engine options", "ok", f"{report.chosen.label}; kept in {saved}"), report
+
+
+def _chosen(settings: Settings, model: ResolvedModel) -> Check:
+    """What an earlier probe chose."""
+    from jointcoder.llm.load import OPTIONS_FILE
+    from jointcoder.llm.options import load_options
+
+    options = load_options(settings.cache.expanduser() / OPTIONS_FILE, model.path)
+    if options is None:
+        return Check(
+            "engine options", "note", "the safe defaults; nothing was tried on this machine", "jointcoder doctor"
+        )
+    return Check("engine options", "ok", f"{options.label}; chosen earlier")
 
 
 # --------------------------------------------------------------------------------------------------------- showing
 
 
-def _show(checks: list[Check], probed: dict[str, Any] | None) -> None:
+def _show(checks: list[Check], probed: ProbeReport | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -185,11 +220,38 @@ def _show(checks: list[Check], probed: dict[str, Any] | None) -> None:
         table.add_row(marks[check.state], check.name, escape(f"{check.code} {check.detail}".strip()))
     console.print(table)
     if probed:
-        _show_probe(probed, console.print)
+        _show_probe(probed, console)
     for check in checks:
         if check.fix:
             console.print(escape(f"{check.name}: {check.fix}"), highlight=False, soft_wrap=True)
 
 
-def _show_probe(probed: dict[str, Any], out: Callable[..., None]) -> None:
-    raise NotImplementedError
+def _show_probe(report: ProbeReport, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title="engine options, tokens a second", title_justify="left")
+    table.add_column("options", overflow="fold")
+    table.add_column("read", justify="right")
+    table.add_column("write", justify="right")
+    table.add_column("why", overflow="fold")
+    for row in _probe_rows(report):
+        rates = [f"{rate:.1f}" if rate else "–" for rate in (row["prefill"], row["decode"])]
+        table.add_row(escape(row["label"]), *rates, escape(row["reason"]))
+    console.print(table)
+
+
+def _probe_rows(report: ProbeReport) -> list[dict[str, Any]]:
+    """What was tried: options, tokens a second read (``prefill``) and written (``decode``), and the reason."""
+    return [
+        {
+            "label": result.options.label,
+            "options": result.options.to_json(),
+            "prefill": round(result.prefill, 1),
+            "decode": round(result.decode, 1),
+            "failure": result.failure,
+            "chosen": result.options == report.chosen,
+            "reason": reason,
+        }
+        for result, reason in zip(report.results, report.reasons, strict=True)
+    ]

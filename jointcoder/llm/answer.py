@@ -59,7 +59,8 @@ class Answer:
         token = int(row.argmax()) if self._constraint is None else self._constraint.choose(row)
         if token is None or self._engine.ends(token):
             self.finished = token is not None
-            return self._end()
+            self._end()
+            return None
         if self._constraint is not None:
             self._constraint.accept(token)
         self._written += self._engine.piece(token)
@@ -67,7 +68,8 @@ class Answer:
         if self.tokens >= self._limit or self._runaway.add(token):
             # A last look: the answer may be complete at the very limit.
             self.finished = self._constraint is not None and self._constraint.allows(self._engine.end_token)
-            return self._end()
+            self._end()
+            return None
         return token
 
     @property

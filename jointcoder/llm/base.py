@@ -197,7 +197,7 @@ class LanguageModel(ABC):
 
     def close(self) -> None:
         """Free the weights and caches. Safe to call twice."""
-        return None
+        return
 
     def __enter__(self) -> Self:
         return self

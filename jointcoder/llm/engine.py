@@ -1,8 +1,16 @@
 """One loaded model with one context: tokens in, rows of logits out, sequences copied and removed.
 
 A thin, safe layer over llama.cpp's low-level interface. All sequences live in one unified key-value cache, so that
-copying a prefix to a branch costs no memory. This module knows nothing of chats, JSON, questions or what a prefix
-is kept for.
+copying a prefix to a branch costs no memory.
+
+Steadiness. On the CPU llama.cpp picks its kernels by the number of rows in a call: attention 1, 2-63, 64 and more;
+quantised products 1-7, 8 and more. Kernels differ in the last bit, and the rounding of activations blows that up to
+0.1-0.2 in a log-probability. Within one kernel a row does not depend on its neighbours, nor (attention 2-63) on
+where its cells lie. So prefixes are decoded in whole blocks of 64, in cells that begin at a multiple of 64, and all
+else in calls of 8 to 63 rows, filled up with a throw-away sequence where need be. Steps of :meth:`Engine.decode`
+with ``fill=False`` (writing text, where filling would cost too much) are outside that promise.
+
+This module knows nothing of chats, JSON, questions or what a prefix is kept for.
 """
 
 from __future__ import annotations
@@ -13,14 +21,17 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jointcoder.errors import AssetError, ModelError, UsageError, name_list
 from jointcoder.llm.native import library
-from jointcoder.llm.options import EngineOptions, usable_cores
+from jointcoder.llm.options import BLOCK, EngineOptions
+
+FEWEST, MOST = 8, BLOCK - 1  # rows of a steady call
+SLACK = 4 * BLOCK  # cells beyond the context limit, for padding and filler
 
 Row = NDArray[np.float32]  # logits of one position, shape (vocabulary,); valid until the next engine call
 
@@ -33,6 +44,17 @@ class Run:
     start: int
     tokens: Sequence[int]
     logits: Literal["none", "last", "all"] = "none"
+
+
+class _Cell(NamedTuple):
+    """One row of a call: where it goes, whether its logits are wanted, and whose it is."""
+
+    sequence: int
+    position: int
+    token: int
+    want: bool = False
+    run: int = -1
+    offset: int = -1
 
 
 class Engine:
@@ -55,8 +77,10 @@ class Engine:
                 hint='rebuild it with CMAKE_ARGS="-DGGML_CUDA=on", or set gpu_layers to 0',
             )
         self.options = options
-        self.context_tokens = context_tokens
-        self.sequences = options.kept + options.parallel
+        self.cells = context_tokens + SLACK
+        self.steady = options.steady and options.flash_attention and not gpu_layers
+        self._padding, self._filler = options.sequences - 2, options.sequences - 1
+        self._padded = 0  # tokens in the padding sequence
         self._library.lines.clear()
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -88,10 +112,10 @@ class Engine:
     def _context_params(self, threads: int) -> Any:
         api, options = self.api, self.options
         params = api.llama_context_default_params()
-        params.n_ctx = self.context_tokens
+        params.n_ctx = self.cells
         params.n_batch = params.n_ubatch = options.batch_tokens
         params.n_outputs_max = min(options.logit_rows, options.batch_tokens)
-        params.n_seq_max = self.sequences
+        params.n_seq_max = options.sequences
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         flash = api.LLAMA_FLASH_ATTN_TYPE_ENABLED, api.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -183,45 +207,66 @@ class Engine:
         self,
         runs: Sequence[Run],
         *,
+        fill: bool = True,
         on_logits: Callable[[int, int, Row], None] | None = None,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Append all runs in as few engine calls as the batch allows.
+        """Append all runs in few engine calls; ``fill`` makes short calls steady.
 
         ``on_logits(run index, token index, row)`` is called for every row wanted, ``between()`` after every call.
         Raises ModelError JC305; the sequences' state is then unknown and :meth:`clear` is due.
         """
-        limit, rows = self.options.batch_tokens, min(self.options.logit_rows, self.options.batch_tokens)
-        pending: list[tuple[int, int, bool]] = []
+        limit = MOST if self.steady else self.options.batch_tokens
+        rows = min(self.options.logit_rows, limit)
+        pending: list[_Cell] = []
         wanted = 0
         for index, run in enumerate(runs):
             last = len(run.tokens) - 1
-            for offset in range(len(run.tokens)):
+            for offset, token in enumerate(run.tokens):
                 want = run.logits == "all" or (run.logits == "last" and offset == last)
                 if len(pending) == limit or (want and wanted == rows):
-                    self._call(runs, pending, on_logits, between)
+                    self._call(pending, fill, on_logits, between)
                     pending, wanted = [], 0
-                pending.append((index, offset, want))
+                pending.append(_Cell(run.sequence, run.start + offset, token, want, index, offset))
                 wanted += want
         if pending:
-            self._call(runs, pending, on_logits, between)
+            self._call(pending, fill, on_logits, between)
+
+    def prefill(
+        self, sequence: int, start: int, tokens: Sequence[int], *, between: Callable[[], None] | None = None
+    ) -> None:
+        """Append a prefix in the largest calls there are. ``start`` must be a multiple of 64; the cells it takes
+        are filled up to one, so that the next prefix begins at one, too. Raises ModelError JC305."""
+        if start % BLOCK:
+            raise ValueError(f"a prefix goes on at multiples of {BLOCK} only")
+        whole = len(tokens) // BLOCK * BLOCK if self.steady else len(tokens)
+        step = self.options.batch_tokens
+        for at in range(0, whole, step):
+            part = tokens[at : min(at + step, whole)]
+            self._call([_Cell(sequence, start + at + i, t) for i, t in enumerate(part)], False, None, between)
+        if rest := tokens[whole:]:
+            missing = BLOCK - len(rest)
+            padding = Run(self._padding, self._padded, [rest[0]] * missing)
+            self.decode([Run(sequence, start + whole, rest), padding], between=between)
+            self._padded += missing
 
     def _call(
         self,
-        runs: Sequence[Run],
-        pending: list[tuple[int, int, bool]],
+        pending: list[_Cell],
+        fill: bool,
         on_logits: Callable[[int, int, Row], None] | None,
         between: Callable[[], None] | None,
     ) -> None:
+        filled = FEWEST - len(pending) if fill and self.steady else 0
+        cells = pending + [_Cell(self._filler, i, pending[0].token) for i in range(filled)]
         batch = self._batch
-        for i, (index, offset, want) in enumerate(pending):
-            run = runs[index]
-            batch.token[i] = run.tokens[offset]
-            batch.pos[i] = run.start + offset
+        for i, cell in enumerate(cells):
+            batch.token[i] = cell.token
+            batch.pos[i] = cell.position
             batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = run.sequence
-            batch.logits[i] = want
-        batch.n_tokens = len(pending)
+            batch.seq_id[i][0] = cell.sequence
+            batch.logits[i] = cell.want
+        batch.n_tokens = len(cells)
         status = self.api.llama_decode(self._context, batch)
         if status:
             meaning = {1: "no room left in the key-value cache", 2: "aborted", -1: "invalid batch"}
@@ -229,10 +274,12 @@ class Engine:
                 "JC305", f"the engine failed while decoding ({meaning.get(status, f'status {status}')})"
             ) from self._library.log()
         if on_logits is not None:
-            for i, (index, offset, want) in enumerate(pending):
-                if want:
+            for i, cell in enumerate(pending):
+                if cell.want:
                     pointer = self.api.llama_get_logits_ith(self._context, i)
-                    on_logits(index, offset, np.ctypeslib.as_array(pointer, shape=(self.vocabulary,)))
+                    on_logits(cell.run, cell.offset, np.ctypeslib.as_array(pointer, shape=(self.vocabulary,)))
+        if filled > 0:
+            self.remove(self._filler)
         if between is not None:
             between()
 
@@ -246,13 +293,10 @@ class Engine:
         """Forget a sequence; cells that no other sequence shares become free."""
         self.api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def truncate(self, sequence: int, length: int) -> None:
-        """Keep the first ``length`` positions of a sequence."""
-        self.api.llama_memory_seq_rm(self._memory, sequence, length, -1)
-
     def clear(self) -> None:
         """Forget all sequences."""
         self.api.llama_memory_clear(self._memory, False)
+        self._padded = 0
 
     def load_adapters(self, adapters: Mapping[str, Path]) -> None:
         """Load LoRA adapters (GGUF). Raises AssetError JC201, ModelError JC301 (damaged, or of another base)."""
@@ -276,7 +320,7 @@ class Engine:
         if name is None:
             status = self.api.llama_set_adapters_lora(self._context, None, 0, None)
         else:
-            handles = (ctypes.c_void_p * 1)(self._adapters[name])
+            handles = (self.api.llama_adapter_lora_p_ctypes * 1)(self._adapters[name])
             status = self.api.llama_set_adapters_lora(self._context, handles, 1, (ctypes.c_float * 1)(1.0))
         if status:
             raise ModelError("JC305", f"adapter {name!r} could not be applied") from self._library.log()
@@ -289,10 +333,6 @@ class Engine:
     def close(self) -> None:
         """Free the context and the weights. Safe to call twice."""
         self._finalizer()
-
-
-def default_threads() -> int:
-    return usable_cores()
 
 
 def _free(api: Any, model: Any, context: Any, batch: Any) -> None:

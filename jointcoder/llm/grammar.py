@@ -51,7 +51,7 @@ def _rule(schema: Mapping[str, Any], name: str, rules: dict[str, str]) -> str:
     kind = schema["type"]
     if kind == "object":
         parts = [
-            f"{_literal(json.dumps(key, ensure_ascii=False))} \":\" ws {_rule(part, f'{name}-{i}', rules)}"
+            f'{_literal(json.dumps(key, ensure_ascii=False))} ":" ws {_rule(part, f"{name}-{i}", rules)}'
             for i, (key, part) in enumerate(schema["properties"].items())
         ]
         rules[name] = '"{" ws ' + ' "," ws '.join(parts) + ' ws "}"'
@@ -121,7 +121,8 @@ class Constraint:
     def _best(self, tokens: Any, logits: Any) -> int | None:
         api = self._api
         table = np.zeros(
-            len(tokens), dtype=np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
+            len(tokens),
+            dtype=np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True),
         )
         table["id"], table["logit"] = tokens, logits
         array = api.llama_token_data_array(

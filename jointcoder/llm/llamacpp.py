@@ -4,10 +4,10 @@
                     ├── question 2 ── answer      decoded together, in waves that fit the cache
                     └── …
 
-Log-probabilities equal those of one full prompt at a time within 0.05 (``benchmarks/choose.py`` prints the
-difference). Accounting: each request's ``prompt_tokens`` are all its tokens; ``reused_tokens`` those it did not
-have to decode, so the first request of a context carries its prefill. One thread at a time: a second one is
-refused. Adapters are applied to the whole request. This module knows nothing of codes or steps.
+Log-probabilities equal those of one full prompt at a time (``benchmarks/choose.py`` prints the difference;
+engine.py says how). Accounting: each request's ``prompt_tokens`` are all its tokens; ``reused_tokens`` those it
+did not have to decode, so the first request of a context carries its prefill. One thread at a time: a second one
+is refused. Adapters are applied to the whole request. This module knows nothing of codes or steps.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from jointcoder.llm.engine import Row
     from jointcoder.llm.load import Opening
     from jointcoder.llm.scoring import Scores
+
+FILLER = 8  # cells that steady calls may take for a moment
 
 
 @dataclass
@@ -186,7 +188,8 @@ class LlamaCpp(LanguageModel):
 
             runs = [Run(b.sequence, b.start, b.suffix, "last") for b in wave]
             while runs:
-                self._engine.decode(runs, on_logits=take, between=tell)
+                # The prompts' own tokens are read steadily; single steps of writing are not worth the filling.
+                self._engine.decode(runs, fill=runs[0].start == wave[order[0]].start, on_logits=take, between=tell)
                 order, runs = [], []
                 for i, branch in enumerate(wave):
                     token = following[i]
@@ -225,17 +228,17 @@ class LlamaCpp(LanguageModel):
             # Options of several tokens are branches of their question's branch: keep sequences for them.
             most = self.options.parallel // (2 if any(score.forced for score in scores) else 1)
             reused: dict[int, int] = {}
+
+            def tell() -> None:
+                if progress is not None:
+                    progress(len(reused), len(questions))
+
             with self._decoding(adapter):
                 for wave in self._waves(branches, most):
-
-                    def tell() -> None:
-                        if progress is not None:
-                            progress(len(reused), len(questions))
-
                     counts = self._branch(wave, adapter, tell)
                     self._read(wave, scores, tell)
                     self._clear_branches()
-                    reused |= {b.index: count for b, count in zip(wave, counts, strict=True)}
+                    reused.update((b.index, count) for b, count in zip(wave, counts, strict=True))
                     tell()
         return [
             Choice(
@@ -254,7 +257,7 @@ class LlamaCpp(LanguageModel):
         runs = [Run(b.sequence, b.start, b.suffix, "last") for b in wave]
         engine.decode(runs, on_logits=lambda run, _, row: scores[wave[run].index].first(row), between=tell)
         pending = [(b, option) for b in wave for option in scores[b.index].forced]
-        spare = range(wave[-1].sequence + 1, engine.sequences)
+        spare = self._sequences[len(wave) :]
         room = sum(b.room for b in wave)
         while pending:
             part: list[tuple[_Branch, int]] = []
@@ -313,16 +316,18 @@ class LlamaCpp(LanguageModel):
 
     def _waves(self, branches: Sequence[_Branch], most: int) -> Iterator[list[_Branch]]:
         """Groups that fit the cache, ``most`` branches and the kept prefixes; requests of a context together."""
+        from jointcoder.llm.prefixes import cells as prefix_cells
+
         wave: list[_Branch] = []
         groups: set[int] = set()
         cells = 0
         for branch in sorted(branches, key=lambda b: (b.group, b.index)):
-            more = branch.cells + (len(branch.prefix) if branch.group not in groups else 0)
+            alone = branch.cells + prefix_cells(len(branch.prefix))
+            more = branch.cells if branch.group in groups else alone
             crowded = len(groups | {branch.group}) > self._prefixes.limit or len(wave) == most
-            if wave and (crowded or cells + more > self.info.context_tokens):
+            if wave and (crowded or cells + more > self._room):
                 yield wave
-                wave, groups, cells = [], set(), 0
-                more = branch.cells + len(branch.prefix)
+                wave, groups, cells, more = [], set(), 0, alone
             wave.append(branch)
             groups.add(branch.group)
             cells += more
@@ -336,7 +341,8 @@ class LlamaCpp(LanguageModel):
         were kept before, of the others the whole prefix.
         """
         distinct = {branch.group: branch.prefix for branch in wave}
-        self._prefixes.reserve(adapter, list(distinct.values()), sum(branch.cells for branch in wave))
+        room = sum(branch.cells for branch in wave) + FILLER
+        self._prefixes.reserve(adapter, list(distinct.values()), room)
         homes: dict[int, int] = {}
         reused = []
         for i, branch in enumerate(wave):
@@ -350,8 +356,17 @@ class LlamaCpp(LanguageModel):
             self._engine.copy(homes[branch.group], branch.sequence, branch.start)
         return reused
 
+    @property
+    def _sequences(self) -> range:
+        """The branches' sequences."""
+        return range(self._prefixes.limit, self._prefixes.limit + self.options.parallel)
+
+    @property
+    def _room(self) -> int:
+        return self._engine.cells - FILLER
+
     def _clear_branches(self) -> None:
-        for sequence in range(self._prefixes.limit, self._engine.sequences):
+        for sequence in self._sequences:
             self._engine.remove(sequence)
 
     @contextmanager
@@ -372,6 +387,5 @@ class LlamaCpp(LanguageModel):
         try:
             yield
         except BaseException:
-            self._engine.clear()
             self._prefixes.forget()
             raise

@@ -15,7 +15,7 @@ from jointcoder.errors import ModelError
 LINES_KEPT = 60
 
 
-class EngineLog(Exception):
+class EngineLogError(Exception):
     """The engine's last words, chained to a ModelError so that ``--debug`` shows them. It holds no note text."""
 
 
@@ -26,11 +26,11 @@ class Library(NamedTuple):
     lines: deque[str]
     callback: Any
 
-    def log(self) -> EngineLog:
+    def log(self) -> EngineLogError:
         """The lines logged since the last call."""
         text = "".join(self.lines)
         self.lines.clear()
-        return EngineLog(text.strip())
+        return EngineLogError(text.strip())
 
 
 @cache

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+BLOCK = 64  # rows and cells of one tile of llama.cpp's flash attention on the CPU
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -20,7 +22,9 @@ class EngineOptions:
     ``extra_buffers``: llama.cpp's repacked weights; off, because a default build crashes at its first decode on
     machines with AMX. ``batch_tokens``: tokens of one engine call, also the grain of progress and interruption.
     ``parallel``: branches decoded together. ``kept``: prefixes held at once. ``logit_rows``: rows of logits that
-    one call may return (each costs vocabulary × 4 bytes).
+    one call may return (each costs vocabulary × 4 bytes). ``steady``: keep every call within one family of the
+    CPU's kernels, so that a request's log-probabilities do not depend on what else is in the batch or the cache
+    (see engine.py); needs flash attention.
     """
 
     threads: int | None = None
@@ -31,6 +35,7 @@ class EngineOptions:
     parallel: int = 32
     kept: int = 8
     logit_rows: int = 64
+    steady: bool = True
 
     def __post_init__(self) -> None:
         if self.kv_type not in ("f16", "f32"):
@@ -41,8 +46,15 @@ class EngineOptions:
             raise ValueError("threads must be positive")
         if self.parallel < 2:
             raise ValueError("parallel must be 2 or more: a question and an option of it are branches")
-        if self.parallel + self.kept > 256:
-            raise ValueError("parallel + kept may not exceed 256, llama.cpp's limit on sequences")
+        if self.batch_tokens % BLOCK:
+            raise ValueError(f"batch_tokens must be a multiple of {BLOCK}")
+        if self.sequences > min(256, self.batch_tokens, self.logit_rows):
+            raise ValueError("kept + parallel + 2 may not exceed batch_tokens, logit_rows or 256 (llama.cpp's limits)")
+
+    @property
+    def sequences(self) -> int:
+        """Sequences the engine needs: kept prefixes, branches, padding and filler."""
+        return self.kept + self.parallel + 2
 
     @classmethod
     def from_json(cls, value: Any) -> Self:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,4 +73,4 @@ def log_softmax(row: Row, tokens: Sequence[int]) -> np.ndarray[tuple[int], np.dt
 def _overlapping(options: Sequence[list[int]]) -> bool:
     """Whether one option is the beginning of another."""
     ordered = sorted(options)
-    return any(longer[: len(shorter)] == shorter for shorter, longer in zip(ordered, ordered[1:], strict=False))
+    return any(longer[: len(shorter)] == shorter for shorter, longer in pairwise(ordered))

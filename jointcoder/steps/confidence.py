@@ -9,23 +9,51 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from jointcoder.records import Assertion, Mention
+from jointcoder.codebook.model import Hit
+from jointcoder.records import Assertion, Kind, Mention, Section
 from jointcoder.steps.common import logit, sigmoid, step_data
 from jointcoder.text.sections import section_kind
 
 ORDER = (Assertion.PRESENT, Assertion.POSSIBLE, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
+DEFINITIVE = "definitive"
 
 
-def draft(mentions: Sequence[Mention], *, lookup: float, choice: float) -> float:
-    """Confidence of a code proposed from ``mentions`` by lookup (0–1) and choice (probability)."""
+def draft(mentions: Sequence[Mention], hit: Hit, *, choice: float, divided: bool) -> float:
+    """Confidence of a code proposed from ``mentions`` through ``hit``, chosen with probability ``choice``.
+
+    ``divided``: the record has an assessment or discharge section (see :func:`is_divided`).
+    """
     table = step_data("confidence")
     weights = table["draft"]
-    value = weights["bias"] + weights["lookup"] * lookup + weights["choice"] * choice
+    sources = {mention.source for mention in mentions}
+    kinds = {section_kind(mention.section) for mention in mentions}
+    value = weights["bias"] + weights["lookup"] * hit.score + weights["choice"] * choice
     value += weights["repeated"] * math.log2(max(1, len(mentions)))
-    value += max((table["source"].get(m.source, 0.0) for m in mentions), default=0.0)
+    value += weights["agreement"] * ({"model", "dictionary"} <= sources)
+    value += max((table["source"].get(source, 0.0) for source in sources), default=0.0)
     value += table["assertion"][strongest(mentions).value]
-    value += max((table["section"].get(section_kind(m.section), 0.0) for m in mentions), default=0.0)
+    value += max((table["section"].get(kind, 0.0) for kind in kinds), default=0.0)
+    if hit.system.kind is Kind.DIAGNOSIS:
+        value += _place(table, mentions, kinds, hit, divided)
     return sigmoid(value)
+
+
+def _place(
+    table: dict[str, dict[str, float]], mentions: Sequence[Mention], kinds: set[str], hit: Hit, divided: bool
+) -> float:
+    """What the record's own divisions say of a diagnosis."""
+    weights = table["record"]
+    value = weights["complaint"] * all(mention.section == "chief_complaint" for mention in mentions)
+    if not divided:
+        return value + weights["undivided"]
+    value += weights["outside"] * (DEFINITIVE not in kinds)
+    symptoms: dict[str, list[str]] = table["symptoms"]  # type: ignore[assignment]
+    return value + weights["symptom"] * hit.code.startswith(tuple(symptoms.get(hit.system, ("\0",))))
+
+
+def is_divided(sections: Sequence[Section]) -> bool:
+    """Whether the record says itself what counts: it has an assessment, impression or discharge section."""
+    return any(section_kind(section.name) == DEFINITIVE for section in sections)
 
 
 def with_verdict(confidence: float, yes: float, baseline: float) -> float:

@@ -8,6 +8,7 @@ differently" 1. Assigns no codes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -155,6 +156,8 @@ def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
             continue
         text = state.encounter.documents[section.document].text[section.start : section.end]
         for hit in tools.lookup.spot(text, state.language, kinds=kinds):
+            if not same_word(text[hit.start : hit.end], hit.hits[0].term):
+                continue
             span = span_at(
                 state.encounter.documents,
                 section.document,
@@ -163,6 +166,16 @@ def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
             )
             found.append(mention(state, hit.hits[0].system.kind, span, name=span.quote, source="dictionary"))
     return found
+
+
+def same_word(quote: str, term: str) -> bool:
+    """Whether a single Latin word stands for a wording beyond its stem: *allergies* for "Allergy", not *sinus* for
+    "Sinusitis", *burning* for "Burn". Quotes of several words carry enough by themselves."""
+    word = quote.casefold()
+    if not word.isascii() or not word.isalpha():
+        return True
+    alike = [w for w in re.findall(r"[a-z]+", term.casefold()) if w[:4] == word[:4]]
+    return not alike or any(abs(len(w) - len(word)) <= 2 for w in alike)
 
 
 def mention(state: State, kind: Kind, span: Span, *, name: str, source: str) -> Mention:

@@ -36,9 +36,9 @@ class StandardiseOptions(base.KindOptions):
     ``model_weight``: how much a unit of log-probability counts; ``none_score``: the lookup score that "none of
     these" stands for; ``codable``: assertions that are coded at all."""
 
-    k: int = Field(default=8, ge=2, le=20)
+    k: int = Field(default=6, ge=2, le=20)
     ask_model: bool = True
-    sure: float = Field(default=0.95, ge=0, le=1.01)
+    sure: float = Field(default=0.9, ge=0, le=1.01)
     sharpness: float = Field(default=8.0, ge=0, le=50)
     model_weight: float = Field(default=0.7, ge=0, le=5)
     none_score: float = Field(default=0.3, ge=0, le=1)
@@ -81,7 +81,7 @@ class Standardise(base.Step):
     purpose: ClassVar[str] = "mention → candidates → canonical entry"
     Options: ClassVar[type[base.StepOptions]] = StandardiseOptions
     options: StandardiseOptions
-    reads = frozenset({"encounter", "language", "mentions"})
+    reads = frozenset({"encounter", "language", "sections", "mentions"})
 
     @property
     def writes(self) -> frozenset[str]:
@@ -99,7 +99,7 @@ class Standardise(base.Step):
         terms = group(state, kind, self.options.codable)
         on = base.admission_to_discharge(state.encounter)
         chosen = yield from choose_entries(terms, tools, state.language, self.options, on)
-        codes = drafts(chosen, tools, state.language)
+        codes = drafts(chosen, tools, state.language, divided=confidence.is_divided(state.sections))
         lost = sum(choice.hit is None for choice in chosen)
         flags = (Flag(code="JC601", step=self.name, message=f"{lost} {kind} wordings found no code"),) if lost else ()
         candidates = tuple(
@@ -157,9 +157,7 @@ def choose_entries(
     ]
 
 
-def candidates(
-    term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None
-) -> tuple[Hit, ...]:
+def candidates(term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None) -> tuple[Hit, ...]:
     """Up to ``k`` assignable entries of ``system`` for all wordings of a term, valid on the date, best first."""
     best: dict[str, Hit] = {}
     for wording, lang in term.wordings(language):
@@ -213,7 +211,7 @@ def settle(
     return Chosen(term, tuple(hits), hits[best] if best < len(hits) else None, probabilities[best], True)
 
 
-def drafts(chosen: Sequence[Chosen], tools: Tools, language: str) -> list[AssignedCode]:
+def drafts(chosen: Sequence[Chosen], tools: Tools, language: str, *, divided: bool) -> list[AssignedCode]:
     """Draft codes, terms that became the same code merged: evidence joined, confidence from all mentions."""
     by_code: dict[str, list[Chosen]] = {}
     for choice in chosen:
@@ -231,7 +229,7 @@ def drafts(chosen: Sequence[Chosen], tools: Tools, language: str) -> list[Assign
                 system=hit.system,
                 code=hit.code,
                 name=name,
-                confidence=confidence.draft(mentions, lookup=hit.score, choice=best.probability),
+                confidence=confidence.draft(mentions, hit, choice=best.probability, divided=divided),
                 evidence=unique_spans(mention.span for mention in mentions),
                 assertion=confidence.strongest(mentions),
                 mentions=tuple(dict.fromkeys(mention.id for mention in mentions)),

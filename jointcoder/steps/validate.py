@@ -1,8 +1,8 @@
 """validate: is each draft supported by the record as a coded condition or a performed procedure of this stay?
 
-Yes/no questions, one per draft, asked together after the part of the record that holds the draft's evidence. The
-verdict moves the draft's log-odds; what falls below ``keep`` is dropped and counted. The model's lean towards yes is
-measured with one question about nothing in particular and taken off (contextual calibration, Zhao 2021).
+Yes/no questions about the drafts that are near the cut, asked together after the part of the record that holds the
+draft's evidence. The verdict moves the draft's log-odds; what falls below ``keep`` is dropped and counted. The
+model's lean towards yes is measured with one question about nothing in particular and taken off (contextual calibration, Zhao 2021).
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ PLACEHOLDER = "N/A"
 
 
 class ValidateOptions(base.KindOptions):
-    """``keep``: confidence below which a draft is dropped; ``unsure``: band around it that is flagged for review;
-    ``trust_lists``: drafts from the record's own lists are judged but never dropped."""
+    """``keep``: confidence below which a draft is dropped; ``band``: only drafts this near to ``keep`` are put to
+    the model; ``unsure``: kept ones this near are flagged for review; ``trust_lists``: drafts from the record's own
+    lists are never dropped."""
 
-    keep: float = Field(default=0.35, ge=0, le=1)
+    keep: float = Field(default=0.5, ge=0, le=1)
+    band: float = Field(default=0.3, ge=0, le=1)
     unsure: float = Field(default=0.1, ge=0, le=0.5)
     trust_lists: bool = True
 
@@ -56,8 +58,9 @@ class Validate(base.Step):
         prompts = tools.prompts(state.language)
         options = (prompts("shared", "yes"), prompts("shared", "no"))
         mentions = {mention.id: mention for mention in state.mentions}
-        judged: dict[str, AssignedCode] = {}
-        for chunk, members in by_chunk(drafts, state).items():
+        judged = {draft.code: draft.with_(stages=(*draft.stages, self.name)) for draft in drafts}
+        near = [draft for draft in drafts if abs(draft.confidence - self.options.keep) <= self.options.band]
+        for chunk, members in by_chunk(near, state).items():
             texts = [self._text(draft, tools, state.language) for draft in members]
             texts.append(prompts("validate", self.options.kind.value, name=PLACEHOLDER, mention=PLACEHOLDER))
             questions = [Question(text, options) for text in texts]
@@ -65,7 +68,7 @@ class Validate(base.Step):
             answers: list[Choice] = yield Choose(context, questions)
             baseline = answers[-1].probability(options[0])
             for draft, answer in zip(members, answers, strict=False):
-                judged[draft.code] = with_answer(draft, answer, baseline)
+                judged[draft.code] = with_answer(judged[draft.code], answer, baseline)
         kept = [judged[draft.code] for draft in drafts if self._keeps(judged[draft.code], mentions)]
         unsure = sum(abs(code.confidence - self.options.keep) < self.options.unsure for code in kept)
         flags: tuple[Flag, ...] = ()
@@ -77,7 +80,7 @@ class Validate(base.Step):
                     message=f"{unsure} {self.options.kind} codes are near the cut",
                 ),
             )
-        return Update({slot: ranked(kept)}, flags, {"asked": len(drafts), "dropped": len(drafts) - len(kept)})
+        return Update({slot: ranked(kept)}, flags, {"asked": len(near), "dropped": len(drafts) - len(kept)})
 
     def _text(self, draft: AssignedCode, tools: Tools, language: str) -> str:
         prompts = tools.prompts(language)
@@ -107,5 +110,4 @@ def with_answer(draft: AssignedCode, answer: Choice, baseline: float) -> Assigne
     return draft.with_(
         confidence=confidence.with_verdict(draft.confidence, yes, baseline),
         verdicts=(*draft.verdicts, verdict),
-        stages=(*draft.stages, "validate"),
     )

@@ -58,7 +58,7 @@ def test_json_is_the_whole_record(run, file) -> None:  # type: ignore[no-untyped
     assert all(span.reproduces(encounter) for code in record.codes for span in code.evidence)
     assert record.versions.workflow_hash
     assert record.versions.code_book_hash
-    assert [step.step for step in record.trace][0] == "read"
+    assert record.trace[0].step == "read"
 
 
 def test_table_quotes_the_evidence(run, file) -> None:  # type: ignore[no-untyped-def]

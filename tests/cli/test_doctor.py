@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from jointcoder.assets import Manifest, locate
 from jointcoder.settings import Settings
 from tests.carriers import noise
 from tests.cli.command import jointcoder
@@ -47,3 +50,46 @@ def test_a_damaged_model_is_found(tmp_path: Path) -> None:
     path.write_bytes(noise(1000))
     checks = report(jointcoder("doctor", "--json", cache=tmp_path))
     assert checks["model"]["code"] == "JC202"
+
+
+def test_an_engine_that_dies_is_reported_and_nothing_is_chosen(tmp_path: Path) -> None:
+    """An engine package that kills its process the way a wrong build does: by a signal, at import."""
+    pytest.importorskip("llama_cpp")
+    package = tmp_path / "broken" / "llama_cpp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    model = tmp_path / "mine.gguf"
+    model.write_bytes(b"GGUF" + noise(100))
+    ran = jointcoder(
+        "doctor", "--json", cache=tmp_path / "cache", JOINTCODER_MODEL=str(model), PYTHONPATH=str(package.parent)
+    )
+    assert ran.returncode == 5, ran.stderr
+    found = report(ran)["engine options"]
+    assert (found["state"], found["code"]) == ("missing", "JC305")
+    assert "SIGSEGV" in found["detail"]
+    assert "llama-cpp-python" in found["fix"]
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "cache" / "engine.json").exists()
+
+
+@pytest.mark.engine
+def test_the_fastest_options_that_work_are_chosen_kept_and_explained(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    small = Manifest.models()["smollm2-135m-instruct-q4_1"]
+    here = locate(small, Settings.load())
+    if here is None:
+        pytest.skip(f"get it with: {small.setup_command}")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / small.file).symlink_to(here)
+    ran = jointcoder("doctor", "--json", cache=tmp_path, JOINTCODER_MODEL=small.name)
+    assert ran.returncode == 5, "the code book is missing, and only that"
+    checks = report(ran)
+    assert [name for name, check in checks.items() if check["state"] == "missing"] == ["code book"]
+    rows = json.loads(ran.stdout)["probe"]
+    assert sum(row["chosen"] for row in rows) == 1
+    assert all(row["reason"] for row in rows)
+    chosen = next(row for row in rows if row["chosen"])
+    assert chosen["prefill"] > 0
+    assert checks["engine options"]["detail"].startswith(chosen["label"])
+    again = report(jointcoder("doctor", "--json", "--no-probe", cache=tmp_path, JOINTCODER_MODEL=small.name))
+    assert again["engine options"]["detail"] == f"{chosen['label']}; chosen earlier"

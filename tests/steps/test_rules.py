@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jointcoder.codebook.book import CodeBook
-from jointcoder.records import AssignedCode, Assertion, Kind, Mention, Role, Span, System
+from jointcoder.codebook.model import Hit
+from jointcoder.records import Assertion, AssignedCode, Kind, Mention, Role, Span, System
 from jointcoder.steps import code_also, common, confidence, map_codes, prioritise, reconcile
-from jointcoder.steps.extract import merge
+from jointcoder.steps.extract import merge, same_word
 from jointcoder.steps.prompting import LANGUAGES, Prompts
 from jointcoder.steps.standardise import shuffled
 
 
-def code(text: str, name: str = "", *, system: System = System.ICD10CM, sure: float = 0.8, **more: object) -> AssignedCode:
+def code(
+    text: str, name: str = "", *, system: System = System.ICD10CM, sure: float = 0.8, **more: object
+) -> AssignedCode:
     return AssignedCode(system=system, code=text, name=name or text, confidence=sure, **more)  # type: ignore[arg-type]
 
 
@@ -23,6 +28,7 @@ def mention(start: int, quote: str, *, source: str = "model", kind: Kind = Kind.
     return Mention(id=f"{source}{start}", kind=kind, span=span, name=quote, source=source, **more)  # type: ignore[arg-type]
 
 
+HIT = Hit(System.ICD10CM, "J18.9", "Pneumonia", "pneumonia", "en", 0.9, ("lexical",))
 SIDES = Prompts("en").raw("map_codes", "sides")
 
 
@@ -91,11 +97,25 @@ def test_list_order_counts_more_than_text_order() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_history_counts_less_than_what_is_present(language: str) -> None:
-    present = confidence.draft([mention(0, "x")], lookup=0.9, choice=0.9)
-    history = confidence.draft([mention(0, "x", assertion=Assertion.HISTORICAL)], lookup=0.9, choice=0.9)
-    denied = confidence.draft([mention(0, "x", assertion=Assertion.NEGATED)], lookup=0.9, choice=0.9)
+    def sure(assertion: Assertion) -> float:
+        return confidence.draft([mention(0, "x", assertion=assertion)], HIT, choice=0.9, divided=False)
+
+    present, history, denied = (sure(a) for a in (Assertion.PRESENT, Assertion.HISTORICAL, Assertion.NEGATED))
     assert present > history > denied
     assert Prompts(language)("shared", "record", text="{braces} stay")  # every language has its prompts
+
+
+def test_what_the_assessment_does_not_name_counts_less() -> None:
+    inside = confidence.draft([mention(0, "x", section="assessment_plan")], HIT, choice=0.9, divided=True)
+    outside = confidence.draft([mention(0, "x", section="past_history")], HIT, choice=0.9, divided=True)
+    undivided = confidence.draft([mention(0, "x", section="body")], HIT, choice=0.9, divided=False)
+    assert min(inside, undivided) > outside
+
+
+def test_two_sources_that_agree_count_more_than_either() -> None:
+    both = [mention(0, "x"), mention(5, "x", source="dictionary")]
+    agreed = confidence.draft(both, HIT, choice=0.9, divided=False)
+    assert agreed > max(confidence.draft([m, m], HIT, choice=0.9, divided=False) for m in both)
 
 
 def test_yes_beyond_the_baseline_raises_and_no_lowers() -> None:
@@ -117,11 +137,26 @@ def test_kinds_do_not_compete() -> None:
     assert len(merge([mention(0, "biopsy"), mention(0, "biopsy", kind=Kind.PROCEDURE)])) == 2
 
 
+@pytest.mark.parametrize(
+    ("quote", "term", "same"),
+    [
+        ("allergies", "Allergy, unspecified", True),
+        ("sinus", "Sinusitis (chronic) NOS", False),
+        ("Burning", "Burn NOS", False),
+        ("Hypertension", "high blood pressure", True),  # a synonym, not a stem
+        ("pain in the knee", "Pain in knee", True),
+        ("胸痛", "胸痛", True),
+    ],
+)
+def test_a_stem_alone_is_not_the_word(quote: str, term: str, same: bool) -> None:
+    assert same_word(quote, term) is same
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=12))
 def test_merged_mentions_never_overlap_and_the_longest_is_kept(places: list[tuple[int, int]]) -> None:
     mentions = [mention(start, "x" * length) for start, length in places]
     kept = merge(mentions)
-    for one, two in zip(kept, kept[1:], strict=False):
+    for one, two in pairwise(kept):
         assert one.span.end <= two.span.start
     if mentions:
         assert max(len(m.span.quote) for m in mentions) == max(len(m.span.quote) for m in kept)
