@@ -6,6 +6,7 @@ Knows nothing of models. llama.cpp's log function is one for the whole process, 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections import deque
 from functools import cache
 from typing import Any, NamedTuple
@@ -36,6 +37,9 @@ class Library(NamedTuple):
 @cache
 def library() -> Library:
     """The loaded binding. Raises ModelError JC303 if the package is missing or its libraries do not load."""
+    # Threads that spin while they wait make two busy processes ruin each other (three times slower here); parked
+    # ones cost nothing when alone. Must be set before the native library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import llama_cpp.llama_cpp as api
     except ImportError:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from jointcoder.llm.base import Generation, Prompt
 from jointcoder.records import Flag, Kind, Mention, Section, Span
-from jointcoder.steps import base
+from jointcoder.steps import base, confidence
 from jointcoder.steps.base import Generate, Run, State, Tools, Update
 from jointcoder.steps.common import find_span, record_context, span_at, step_data
 from jointcoder.text.assertion import assert_span
+from jointcoder.text.chunks import Chunk
 from jointcoder.text.sections import section_kind
 from jointcoder.text.segment import split_items
 
@@ -28,12 +30,16 @@ FIELDS = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
 
 
 class ExtractOptions(base.StepOptions):
-    """``sources`` in use; ``trust_lists``: a kind that the record itself lists is not searched for elsewhere (0.8 %
-    of diagnoses are missing from discharge lists; procedures told elsewhere are mined); ``max_items`` of each kind
-    that the model may list per chunk."""
+    """Which sources are used, and how much the model may write.
+
+    ``trust_lists``: a kind that the record itself lists is not searched for elsewhere (0.8 % of diagnoses are missing
+    from discharge lists; procedures told elsewhere are mined). ``conclusions``: where the record has assessment or
+    discharge sections, the model reads those for diagnoses. ``max_items``: of each kind, per part of the record.
+    """
 
     sources: tuple[Source, ...] = ("list", "model", "dictionary")
     trust_lists: bool = True
+    conclusions: bool = True
     max_items: int = Field(default=16, ge=1, le=60)
     max_tokens: int = Field(default=480, ge=32, le=4096)
 
@@ -71,12 +77,33 @@ class Extract(base.Step):
         return Update({"mentions": mentions}, tuple(flags), notes)
 
     def _ask_model(self, state: State, tools: Tools, kinds: Sequence[Kind]) -> Any:
-        prompts = tools.prompts(state.language)
-        schema = list_schema([FIELDS[kind] for kind in kinds], self.options.max_items, named=state.language == "es")
-        instruction = prompts("extract", "instruction")
-        requests = [Prompt(record_context(state, chunk, tools), instruction) for chunk in state.chunks]
-        answers: list[Generation] = yield Generate(requests, schema, self.options.max_tokens)
-        return copied_mentions(state, answers, {FIELDS[kind]: kind for kind in kinds}, self.name)
+        """Where the record says itself what counts, its conclusions are read for diagnoses, the whole for the rest."""
+        found: list[Mention] = []
+        flags: list[Flag] = []
+        conclusions = self._conclusions(state, tools) if Kind.DIAGNOSIS in kinds else None
+        parts = [(kinds, state.chunks)]
+        if conclusions:
+            rest = tuple(kind for kind in kinds if kind is not Kind.DIAGNOSIS)
+            parts = [((Kind.DIAGNOSIS,), (conclusions,))] + ([(rest, state.chunks)] if rest else [])
+        for asked, chunks in parts:
+            fields = {FIELDS[kind]: kind for kind in asked}
+            schema = list_schema(tuple(fields), self.options.max_items, named=state.language == "es")
+            instruction = tools.prompts(state.language)("extract", "both" if len(asked) > 1 else next(iter(fields)))
+            requests = [Prompt(record_context(state, chunk, tools), instruction) for chunk in chunks]
+            answers: list[Generation] = yield Generate(requests, schema, self.options.max_tokens)
+            mentions, remarks = copied_mentions(replace(state, chunks=chunks), answers, fields, self.name)
+            found += mentions
+            flags += remarks
+        return found, flags
+
+    def _conclusions(self, state: State, tools: Tools) -> Chunk | None:
+        """The assessment, impression or discharge sections as one part, if there are any and they fit."""
+        sections = [s for s in state.sections if section_kind(s.name) == confidence.DEFINITIVE]
+        if not self.options.conclusions or not sections:
+            return None
+        pieces = tuple((s.document, s.start, s.end) for s in sections)
+        tokens = sum(tools.count_tokens(state.encounter.documents[i].text[a:b]) for i, a, b in pieces)
+        return Chunk(pieces, tuple(s.name for s in sections), tokens) if tokens < tools.context_tokens // 3 else None
 
 
 def list_schema(fields: Sequence[str], max_items: int, *, named: bool) -> dict[str, Any]:

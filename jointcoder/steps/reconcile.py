@@ -47,7 +47,8 @@ class Reconcile(base.Step):
     def run(self, state: State, tools: Tools) -> Run:
         mentions = {mention.id: mention for mention in state.mentions}
         diagnoses, dropped = without_parents(state.diagnoses, tools)
-        findings = list(dropped)
+        diagnoses, defaults = without_defaults(diagnoses, tools)
+        findings = [*dropped, *defaults]
         if self.options.drop_integral:
             diagnoses, integral = without_integral(diagnoses)
             findings += integral
@@ -106,6 +107,30 @@ def without_parents(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[A
                     severity=Severity.ADVICE,
                     codes=(code.code, child.code),
                     message=message,
+                )
+            )
+        else:
+            kept.append(code)
+    return kept, findings
+
+
+def without_defaults(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[AssignedCode], list[Finding]]:
+    """The codes without a category's default ("unspecified", "without complications") beside a specific code of the
+    same category. ICD-10-CM Official Guidelines, section I.B.18 (unspecified codes)."""
+    kept, findings = [], []
+    for code in codes:
+        category = next((e for e in tools.book.ancestors(code.system, code.code) if len(e.code) == 3), None)
+        default = category and tools.book.default_billable(code.system, category.code)
+        same = [c for c in codes if category and c is not code and c.code.startswith(category.code)]
+        if code.system is System.ICD10CM and same and default and default.code == code.code:
+            message = f"{code.code} {code.name} says less than {same[0].code} and was left out"
+            findings.append(
+                Finding(
+                    rule="default_beside_specific",
+                    severity=Severity.ADVICE,
+                    codes=(code.code, same[0].code),
+                    message=message,
+                    citation="ICD-10-CM Official Guidelines, section I.B.18 (use of unspecified codes)",
                 )
             )
         else:

@@ -2,7 +2,8 @@
 
 Yes/no questions about the drafts that are near the cut, asked together after the part of the record that holds the
 draft's evidence. The verdict moves the draft's log-odds; what falls below ``keep`` is dropped and counted. The
-model's lean towards yes is measured with one question about nothing in particular and taken off (contextual calibration, Zhao 2021).
+model's lean towards yes is measured with one question about nothing in particular and taken off (contextual
+calibration, Zhao 2021).
 """
 
 from __future__ import annotations

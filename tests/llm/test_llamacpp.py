@@ -6,13 +6,16 @@ import math
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 from jointcoder.errors import AssetError, ModelError, UsageError
 from jointcoder.llm.base import Choice, Context, Prompt, Question
+from jointcoder.llm.engine import Engine, Row, Run
 from jointcoder.llm.llamacpp import LlamaCpp
 from jointcoder.llm.options import EngineOptions
+from jointcoder.llm.scoring import log_softmax
 from tests.llm.conftest import forget
 
 pytestmark = pytest.mark.engine
@@ -61,23 +64,26 @@ def test_a_batch_equals_one_full_prompt_at_a_time(fresh: LlamaCpp) -> None:
 
 
 def test_a_batch_equals_the_plain_engine_but_for_its_arithmetic(smallest: Path, fresh: LlamaCpp) -> None:
-    """An independent way: llama-cpp-python's own class, each prompt in one piece, nothing shared.
+    """An independent way: each prompt in one piece, one sequence, no flash attention, single precision cache.
 
     Other kernels round otherwise, hence the wider bound; a wrong position, mask or token would be off by far more
     (checked by the last line: the questions' answers do differ).
     """
-    import numpy as np
-    from llama_cpp import Llama
-
     choices = fresh.choose(NOTE, YES_NO)
-    plain = Llama(str(smallest), n_ctx=1024, n_batch=1024, verbose=False, use_extra_bufts=False)
+    options = EngineOptions(flash_attention=False, steady=False, kv_type="f32")
+    plain = Engine(smallest, context_tokens=1024, options=options, gpu_layers=0, threads=2)
+    rows: list[list[float]] = []
+
+    def take(run: int, offset: int, row: Row) -> None:
+        scores = row[[plain.tokenize(option)[0] for option in ("yes", "no")]].astype(np.float64)
+        rows.append(list(scores - np.logaddexp.reduce(scores)))
+
     try:
-        for question, choice in zip(YES_NO[:3], choices, strict=False):
-            plain.reset()
-            plain.eval(fresh._chat.prefix(NOTE) + fresh._chat.suffix(NOTE, question.text))
-            row = np.array(plain._ctx.get_logits()[: plain.n_vocab()], dtype=np.float64)
-            scores = row[[plain.tokenize(option.encode(), add_bos=False)[0] for option in question.options]]
-            assert np.abs(scores - np.logaddexp.reduce(scores) - choice.logprobs).max() < PLAIN
+        for question, choice in zip(YES_NO, choices, strict=True):
+            plain.clear()
+            tokens = fresh._chat.prefix(NOTE) + fresh._chat.suffix(NOTE, question.text)
+            plain.decode([Run(0, 0, tokens, "last")], on_logits=take)
+            assert np.abs(np.array(rows[-1]) - choice.logprobs).max() < PLAIN
     finally:
         plain.close()
     assert max(apart(choices[0], other) for other in choices[1:]) > PLAIN
@@ -153,9 +159,6 @@ def test_a_longer_option_gets_the_product_of_its_tokens(fresh: LlamaCpp) -> None
     first, *rest = engine.tokenize(whole)
     assert rest
     choice = fresh.choose(NOTE, [Question("What is it?", (whole, other))])[0]
-    from jointcoder.llm.engine import Row, Run
-    from jointcoder.llm.scoring import log_softmax
-
     suffix = fresh._chat.suffix(NOTE, "What is it?")
     prefix = fresh._chat.prefix(NOTE)
     rows: list[float] = []

@@ -77,6 +77,14 @@ def test_integral_symptom_is_left_out_with_its_citation() -> None:
     assert "I.B.5" in findings[0].citation
 
 
+def test_the_default_of_a_category_gives_way_to_the_specific_code(coder) -> None:  # type: ignore[no-untyped-def]
+    tools = coder(workflow="lexical").tools
+    kept, findings = reconcile.without_defaults([code("E11.9"), code("E11.22"), code("I10")], tools)
+    assert [c.code for c in kept] == ["E11.22", "I10"]
+    assert findings[0].codes == ("E11.9", "E11.22")
+    assert reconcile.without_defaults([code("E11.9"), code("I10")], tools)[1] == []
+
+
 def test_symptom_without_its_disease_stays() -> None:
     kept, findings = reconcile.without_integral([code("I10"), code("R05.9")])
     assert [c.code for c in kept] == ["I10", "R05.9"]
