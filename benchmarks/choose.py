@@ -60,7 +60,7 @@ ventricle and a slightly enlarged left atrium. Apixaban was begun after discussi
 three the effusion had grown, and 450 millilitres of clear fluid were drained from the right pleural space with a needle
 under ultrasound; the fluid was sterile and its acidity normal. Because the lower lobe cleared slowly, a flexible
 bronchoscopy with lavage was done on day seven. There was no tumour and no foreign body; the cytology showed no
-malignant cells. The sore was dressed daily and was healing at discharge. She was seen by the physiotherapists every day.
+malignant cells. The sore was dressed daily and was healing at discharge. She was seen by the physiotherapists daily.
 There was no fall and no delirium. She was discharged home on day ten, walking with a frame, with visits by a nurse.
 """
 ASKED = (

@@ -23,11 +23,11 @@ Cough and swollen legs.
 
 HISTORY OF PRESENT ILLNESS
 
-A woman with hypertension. She denies pneumonia in the past. Her sister has type 2 diabetes.
+A woman who lives alone. She denies pneumonia in the past. Her sister has type 2 diabetes.
 
 ASSESSMENT AND PLAN
 
-Congestive heart failure. Osteoarthritis of the left knee. A drainage of the right pleural cavity was performed.
+Congestive heart failure. Hypertension. Osteoarthritis of the left knee. A drainage of the right pleural cavity was performed.
 """
 
 
@@ -37,7 +37,7 @@ def model(lists: dict[str, list[str]], *, yes: tuple[str, ...] = (), principal: 
 
     def answer(asked: Any) -> Any:
         if isinstance(asked, Prompt):
-            return lists
+            return {field: items for field, items in lists.items() if f"- {field}" in asked.instruction}
         _, question = asked
         if question.options[0] in ("yes", "是", "sí"):
             doubt = [0.5, 0.5] if "N/A" in question.text else [0.02, 0.98]
@@ -144,7 +144,7 @@ def test_a_long_record_is_read_in_parts_and_nothing_is_cut(coder: Make) -> None:
         if isinstance(asked, Prompt):
             seen.append(asked.context.text)
             found = [w for w in ("Pneumonia", "Osteoarthritis of left knee") if w in asked.context.text]
-            return {"diagnoses": found, "procedures": []}
+            return {f: found if f == "diagnoses" else [] for f in LISTED if f"- {f}" in asked.instruction}
         return asked[1].options[0]
 
     encounter = Encounter.from_text(text)
