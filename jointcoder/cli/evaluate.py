@@ -67,10 +67,7 @@ def evaluate(
         return
     from jointcoder.evaluation.report import table
 
-    console = common.stdout()
-    if not console.is_terminal:
-        console.width = 132
-    console.print(table(report))
+    common.stdout().print(table(report))
 
 
 def _codes(

@@ -164,6 +164,27 @@ class Step(ABC):
         """The step itself, a generator: yields asks, returns an Update."""
 
 
+class KindStep(Step):
+    """A step that works on the codes of one kind: it reads and writes their slot, besides ``also_reads``."""
+
+    Options: ClassVar[type[StepOptions]] = KindOptions
+    options: KindOptions
+    also_reads: ClassVar[frozenset[str]] = frozenset({"encounter", "language", "chunks"})
+
+    @property
+    def slot(self) -> str:
+        """The slot of the codes this step works on."""
+        return CODE_SLOTS[self.options.kind]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return self.also_reads | {self.slot}
+
+    @property
+    def writes(self) -> frozenset[str]:
+        return frozenset({self.slot})
+
+
 def admission_to_discharge(encounter: Encounter) -> dt.date | None:
     """The date whose edition of the code book counts: discharge, else admission (guidelines, section I)."""
     return encounter.discharged or encounter.admitted
@@ -180,6 +201,7 @@ __all__ = [
     "Generate",
     "Generation",
     "KindOptions",
+    "KindStep",
     "Run",
     "State",
     "Step",

@@ -17,7 +17,7 @@ from pydantic import Field
 from jointcoder.llm.base import Choice, Question
 from jointcoder.records import AssignedCode, Finding, Link, Severity, Span, System, Verdict
 from jointcoder.steps import base
-from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.base import Choose, Run, State, Tools, Update
 from jointcoder.steps.common import chunk_of, ranked, record_context, span_at, step_data
 from jointcoder.steps.prompting import LETTERS
 
@@ -33,7 +33,7 @@ class CodeAlsoOptions(base.KindOptions):
     cue_confidence: float = Field(default=0.6, ge=0, le=1)
 
 
-class CodeAlso(base.Step):
+class CodeAlso(base.KindStep):
     """Adds companions and combination codes by cited rules."""
 
     name: ClassVar[str] = "code_also"
@@ -42,20 +42,11 @@ class CodeAlso(base.Step):
     options: CodeAlsoOptions
 
     @property
-    def reads(self) -> frozenset[str]:
-        return frozenset({"encounter", "language", "chunks", CODE_SLOTS[self.options.kind]})
-
-    @property
-    def writes(self) -> frozenset[str]:
-        return frozenset({CODE_SLOTS[self.options.kind]})
-
-    @property
     def asks(self) -> bool:
         return self.options.ask_model
 
     def run(self, state: State, tools: Tools) -> Run:
-        slot = CODE_SLOTS[self.options.kind]
-        codes: list[AssignedCode] = list(getattr(state, slot))
+        codes: list[AssignedCode] = list(getattr(state, self.slot))
         system = tools.system(self.options.kind)
         before = len(codes)
         codes = combine(codes, self._rules("combine", system), tools, state.language)
@@ -65,7 +56,7 @@ class CodeAlso(base.Step):
             answers = yield from ask_groups(groups, codes, state, tools)
             added += self._decided(groups, answers, codes, tools, state.language)
         codes += [code for code in added if code.code not in {c.code for c in codes}]
-        return Update({slot: ranked(codes)}, notes={"added": len(codes) - before, "groups": len(groups)})
+        return Update({self.slot: ranked(codes)}, notes={"added": len(codes) - before, "groups": len(groups)})
 
     def _rules(self, table: str, system: System | None) -> list[Rule]:
         return [rule for rule in step_data("code_also").get(table, []) if rule["system"] == system]

@@ -14,7 +14,7 @@ from pydantic import Field
 from jointcoder.llm.base import Choice, Question
 from jointcoder.records import Assertion, AssignedCode, Mention
 from jointcoder.steps import base
-from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.base import Choose, Run, State, Tools, Update
 from jointcoder.steps.common import chunk_of, logit, ranked, record_context, step_data
 from jointcoder.steps.prompting import LETTERS
 from jointcoder.text.sections import section_kind
@@ -31,7 +31,7 @@ class PrioritiseOptions(base.KindOptions):
     model_weight: float = Field(default=0.5, ge=0, le=5)
 
 
-class Prioritise(base.Step):
+class Prioritise(base.KindStep):
     """Order by rules and model; the first is principal."""
 
     name: ClassVar[str] = "prioritise"
@@ -39,21 +39,14 @@ class Prioritise(base.Step):
     Options: ClassVar[type[base.StepOptions]] = PrioritiseOptions
     options: PrioritiseOptions
 
-    @property
-    def reads(self) -> frozenset[str]:
-        return frozenset({"encounter", "language", "chunks", "mentions", CODE_SLOTS[self.options.kind]})
-
-    @property
-    def writes(self) -> frozenset[str]:
-        return frozenset({CODE_SLOTS[self.options.kind]})
+    also_reads = base.KindStep.also_reads | {"mentions"}
 
     @property
     def asks(self) -> bool:
         return self.options.ask_model
 
     def run(self, state: State, tools: Tools) -> Run:
-        slot = CODE_SLOTS[self.options.kind]
-        codes: tuple[AssignedCode, ...] = getattr(state, slot)
+        codes: tuple[AssignedCode, ...] = getattr(state, self.slot)
         mentions = {mention.id: mention for mention in state.mentions}
         scores = {code.code: rule_score(code, place, mentions) for place, code in enumerate(in_text(codes))}
         order = by_score(codes, scores)
@@ -71,7 +64,7 @@ class Prioritise(base.Step):
                 scores[code.code] += self.options.model_weight * min(answers[0].logprobs)
             order = by_score(codes, scores)
         stages = [code.with_(stages=(*code.stages, self.name)) for code in order]
-        return Update({slot: ranked(stages)}, notes={"asked": asked})
+        return Update({self.slot: ranked(stages)}, notes={"asked": asked})
 
 
 def in_text(codes: Sequence[AssignedCode]) -> list[AssignedCode]:

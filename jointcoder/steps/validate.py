@@ -16,7 +16,7 @@ from pydantic import Field
 from jointcoder.llm.base import Choice, Question
 from jointcoder.records import AssignedCode, Flag, Mention, Verdict
 from jointcoder.steps import base, confidence
-from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.base import Choose, Run, State, Tools, Update
 from jointcoder.steps.common import chunk_of, ranked, record_context
 
 PLACEHOLDER = "N/A"
@@ -33,7 +33,7 @@ class ValidateOptions(base.KindOptions):
     trust_lists: bool = True
 
 
-class Validate(base.Step):
+class Validate(base.KindStep):
     """Model verdict on every draft, and the cut."""
 
     name: ClassVar[str] = "validate"
@@ -41,21 +41,14 @@ class Validate(base.Step):
     Options: ClassVar[type[base.StepOptions]] = ValidateOptions
     options: ValidateOptions
 
-    @property
-    def reads(self) -> frozenset[str]:
-        return frozenset({"encounter", "language", "chunks", "mentions", CODE_SLOTS[self.options.kind]})
-
-    @property
-    def writes(self) -> frozenset[str]:
-        return frozenset({CODE_SLOTS[self.options.kind]})
+    also_reads = base.KindStep.also_reads | {"mentions"}
 
     @property
     def asks(self) -> bool:
         return True
 
     def run(self, state: State, tools: Tools) -> Run:
-        slot = CODE_SLOTS[self.options.kind]
-        drafts: tuple[AssignedCode, ...] = getattr(state, slot)
+        drafts: tuple[AssignedCode, ...] = getattr(state, self.slot)
         prompts = tools.prompts(state.language)
         options = (prompts("shared", "yes"), prompts("shared", "no"))
         mentions = {mention.id: mention for mention in state.mentions}
@@ -81,7 +74,7 @@ class Validate(base.Step):
                     message=f"{unsure} {self.options.kind} codes are near the cut",
                 ),
             )
-        return Update({slot: ranked(kept)}, flags, {"asked": len(near), "dropped": len(drafts) - len(kept)})
+        return Update({self.slot: ranked(kept)}, flags, {"asked": len(near), "dropped": len(drafts) - len(kept)})
 
     def _text(self, draft: AssignedCode, tools: Tools, language: str) -> str:
         prompts = tools.prompts(language)
