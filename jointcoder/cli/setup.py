@@ -136,11 +136,13 @@ def _build(book: Book, paths: dict[str, Path], target: Path) -> None:
 def _built_from(folder: Path) -> dict[str, str]:
     """Builder's source name → sha256 of a book that opens; {} for one that is absent, damaged or outdated."""
     from jointcoder.codebook.book import CodeBook
+    from jointcoder.codebook.build.writer import own_tables
 
     try:
-        return {source.name: source.sha256 for source in CodeBook.open(folder).info.sources}
+        info = CodeBook.open(folder).info
     except AssetError:
         return {}
+    return {source.name: source.sha256 for source in info.sources} if info.tables == own_tables() else {}
 
 
 @contextmanager

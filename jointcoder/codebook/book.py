@@ -260,6 +260,7 @@ def _info(meta: Mapping[str, Any]) -> BookInfo:
         sha256=meta["sha256"],
         counts=MappingProxyType({s: MappingProxyType(dict(c)) for s, c in meta["counts"].items()}),
         sources=tuple(Source(s["name"], s["sha256"], s["bytes"]) for s in meta["sources"]),
+        tables=meta.get("tables", ""),
     )
 
 

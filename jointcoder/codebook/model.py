@@ -110,7 +110,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class BookInfo:
-    """What a book is: ``counts[system]`` = {"entries", "billable"}; ``sha256`` identifies the content."""
+    """What a book is: ``counts[system]`` = {"entries", "billable"}; ``sha256`` identifies the content,
+    ``tables`` the word tables of this program that went into its index."""
 
     id: str
     edition: str
@@ -119,6 +120,7 @@ class BookInfo:
     sha256: str
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[Source, ...] = ()
+    tables: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,16 @@ def test_a_damaged_book_is_built_again(needed: str, tmp_path: Path) -> None:
     assert CodeBook.open(target).info.counts["ICD-10-PCS"]["billable"] > 0
 
 
+def test_a_book_indexed_with_other_word_tables_is_built_again(needed: str, tmp_path: Path) -> None:
+    settings = Settings(cache=tmp_path)
+    target = ensure_book(*manifest(BOOK + needed), settings, offline=True)
+    now = CodeBook.open(target).info.tables
+    meta = target / "meta.json"
+    meta.write_text(meta.read_text("utf-8").replace(now, "0" * 64), "utf-8")
+    ensure_book(*manifest(BOOK + needed), settings, offline=True)
+    assert CodeBook.open(target).info.tables == now
+
+
 def test_a_new_edition_of_a_source_builds_the_book_again(needed: str, tmp_path: Path) -> None:
     settings = Settings(cache=tmp_path / "cache")
     first = CodeBook.open(ensure_book(*manifest(BOOK + needed), settings, offline=True)).info.counts

@@ -27,7 +27,8 @@ A woman who lives alone. She denies pneumonia in the past. Her sister has type 2
 
 ASSESSMENT AND PLAN
 
-Congestive heart failure. Hypertension. Osteoarthritis of the left knee. A drainage of the right pleural cavity was performed.
+Congestive heart failure. Hypertension. Osteoarthritis of the left knee.
+A drainage of the right pleural cavity was performed.
 """
 
 
