@@ -157,8 +157,11 @@ def table(report: Report) -> Group:
     codes.add_column("")
     for head in ("P", "R", "F1 [95 %]", "macro F1", "category F1", "MAP", "Jaccard", "exact"):
         codes.add_column(head, justify="right")
-    blocks = {**report["metrics"]["systems"], "joint": report["metrics"]["joint"]}
-    for name, figures in blocks.items():
+    systems = report["metrics"]["systems"]
+    joint = (
+        {"joint": {k: v for k, v in report["metrics"]["joint"].items() if k != "stages"}} if len(systems) > 1 else {}
+    )
+    for name, figures in {**systems, **joint}.items():
         _rows(codes, name, figures)
     for name, figures in report.get("comparison", {}).get("micro_f1", {}).items():
         low, high = figures["interval"]
@@ -184,7 +187,9 @@ def _rows(codes: Any, name: str, figures: Report) -> None:
     lengths = {"4": "4 characters", "7": "7 characters", "either": "4 or 7 characters"}
     parts |= {lengths[length]: part for length, part in figures.get("by_length", {}).items()}
     parts |= {f"seen {times} times": part for times, part in figures.get("frequency", {}).items()}
-    parts |= {f"after {stage}": part for stage, part in figures.get("stages", {}).items()}
+    # A stage that left none of this system's codes worked on the other kind.
+    stages = {stage: part for stage, part in figures.get("stages", {}).items() if "precision" in part}
+    parts |= {f"after {stage}": part for stage, part in stages.items()}
     for label, part in parts.items():
         if part:
             codes.add_row(f"  {label}", *(_figure(part.get(key)) for key in ("precision", "recall", "micro_f1")))
