@@ -5,8 +5,7 @@ forcing: the sum of their tokens' log-probabilities; if an option is the beginni
 taken with the end of the answer behind it, else the shorter one would always win.
 
 The answer stands at the beginning of a turn, where instruction-tuned models write no space before it, so only the
-options as written are counted. Measured with Qwen2.5-Coder-1.5B, the variants with a leading space hold under
-1e-4 of the probability. This module knows nothing of batches.
+options as written are counted; variants with a leading space are not. This module knows nothing of batches.
 """
 
 from __future__ import annotations
