@@ -18,9 +18,7 @@ def known() -> tuple[str, ...]:
     return (BOOK, *editions())
 
 
-def build_from_directory(
-    book: str, directory: Path, target: Path, *, progress: Progress | None = None
-) -> BookInfo:
+def build_from_directory(book: str, directory: Path, target: Path, *, progress: Progress | None = None) -> BookInfo:
     """Build the known book ``book`` from the official files in ``directory``. AssetError JC206, CodeBookError JC502."""
     if book not in known():
         raise AssetError("JC206", f"unknown code book {book!r}", hint=f"known: {name_list(known())}")

@@ -48,8 +48,6 @@ def editions() -> Mapping[str, Edition]:
     return {name: Edition(*columns) for name, *columns in rows}
 
 
-
-
 def build_cn(
     edition: str,
     source: Path | Mapping[str, Path],

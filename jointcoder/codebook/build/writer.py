@@ -12,7 +12,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -212,9 +212,22 @@ def _write_nodes(connection: sqlite3.Connection, plan: Plan, progress: Callable[
     digest = hashlib.sha256(f"format {FORMAT} tables {own_tables()}".encode())
     for number, draft in enumerate(drafts):
         key = normalise_code(draft.code)
-        row = (number, draft.system, draft.code, key, draft.name, draft.level, draft.billable, draft.parent, last[number])
+        row = (
+            number,
+            draft.system,
+            draft.code,
+            key,
+            draft.name,
+            draft.level,
+            draft.billable,
+            draft.parent,
+            last[number],
+        )
         connection.execute("INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?)", row)
-        terms = [(plan.language, "name", draft.name), *((l, "name", t) for l, t in draft.names.items() if l != plan.language)]
+        terms = [
+            (plan.language, "name", draft.name),
+            *((l, "name", t) for l, t in draft.names.items() if l != plan.language),
+        ]
         terms = list(dict.fromkeys((*terms, *draft.terms))) if draft.listed else []
         names = {plan.language: draft.name, **draft.names}
         connection.executemany("INSERT INTO name VALUES (?,?,?)", [(number, l, t) for l, t in names.items()])
@@ -237,9 +250,7 @@ def shard_name(language: str, system: System) -> str:
     return f"{language}.{system}"
 
 
-def _write_index(
-    connection: sqlite3.Connection, folder: Path, language: str, system: System, engine: Analyser
-) -> int:
+def _write_index(connection: sqlite3.Connection, folder: Path, language: str, system: System, engine: Analyser) -> int:
     shard = shard_name(language, system)
     documents = list(_documents(connection, language, system, engine))
     if not documents:
@@ -253,9 +264,7 @@ def _write_index(
     return len(documents)
 
 
-def _documents(
-    connection: sqlite3.Connection, language: str, system: System, engine: Analyser
-) -> Iterator[Document]:
+def _documents(connection: sqlite3.Connection, language: str, system: System, engine: Analyser) -> Iterator[Document]:
     rows: Iterable[tuple[int, int, str, str]] = connection.execute(
         "SELECT t.id, t.node, t.kind, t.text FROM term t JOIN node n ON n.id = t.node"
         " WHERE t.lang = ? AND n.system = ? AND n.level != 'chapter' AND n.level != 'block' ORDER BY t.id",
@@ -274,5 +283,3 @@ def _documents(
             for word in found.words:
                 words[word.text] = words.get(word.text, True) and word.aside
             yield Document(term, node, words, found.key, found.side, found.marks | (PART if part else 0))
-
-
