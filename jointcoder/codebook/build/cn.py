@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 from jointcoder.codebook.build.writer import Draft, Plan, Progress, describe_source, write
@@ -130,7 +131,7 @@ def _arrange(rows: Mapping[str, str], system: System, *, start: int) -> list[Dra
         if len(stem) >= FULL_LENGTH and stem[length - 1].upper() != "X" and "/" not in stem
     } - printed
     stems = sorted(printed | headings)
-    extended = {a for a, b in zip(stems, stems[1:], strict=False) if b.startswith(a)}
+    extended = {a for a, b in pairwise(stems) if b.startswith(a)}
     below: dict[str, list[str]] = {}
     items = sorted([*((_stem(code), code) for code in rows), *((stem, "") for stem in headings)])
     for code, name in rows.items():
@@ -146,7 +147,7 @@ def _arrange(rows: Mapping[str, str], system: System, *, start: int) -> list[Dra
             billable = len(stem) >= FULL_LENGTH or stem not in extended
             drafts.append(Draft(system, code, rows[code], "code" if billable else "category", billable, parent))
         else:
-            shared = os.path.commonprefix(below[stem])
+            shared = os.path.commonprefix(below[stem])  # noqa: RUF071 - character by character is what is wanted
             name = shared if len(shared) > 1 else _dotted(stem, system)
             drafts.append(Draft(system, _dotted(stem, system), name, "category", False, parent, listed=False))
         path.append((stem, len(drafts) - 1))

@@ -31,8 +31,10 @@ Progress = Callable[[int, int], None]
 _SCHEMA = """
 CREATE TABLE node (id INTEGER PRIMARY KEY, system TEXT NOT NULL, code TEXT NOT NULL, key TEXT NOT NULL,
   name TEXT NOT NULL, level TEXT NOT NULL, billable INTEGER NOT NULL, parent INTEGER, last INTEGER NOT NULL);
-CREATE TABLE name (node INTEGER NOT NULL, lang TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (node, lang)) WITHOUT ROWID;
-CREATE TABLE term (id INTEGER PRIMARY KEY, node INTEGER NOT NULL, lang TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE name (node INTEGER NOT NULL, lang TEXT NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY (node, lang)) WITHOUT ROWID;
+CREATE TABLE term (id INTEGER PRIMARY KEY, node INTEGER NOT NULL, lang TEXT NOT NULL, kind TEXT NOT NULL,
+  text TEXT NOT NULL);
 CREATE TABLE note (node INTEGER NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, label TEXT NOT NULL,
   text TEXT NOT NULL, PRIMARY KEY (node, position)) WITHOUT ROWID;
 CREATE TABLE period (system TEXT NOT NULL, key TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
@@ -226,11 +228,13 @@ def _write_nodes(connection: sqlite3.Connection, plan: Plan, progress: Callable[
         connection.execute("INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?)", row)
         terms = [
             (plan.language, "name", draft.name),
-            *((l, "name", t) for l, t in draft.names.items() if l != plan.language),
+            *((lang, "name", text) for lang, text in draft.names.items() if lang != plan.language),
         ]
         terms = list(dict.fromkeys((*terms, *draft.terms))) if draft.listed else []
         names = {plan.language: draft.name, **draft.names}
-        connection.executemany("INSERT INTO name VALUES (?,?,?)", [(number, l, t) for l, t in names.items()])
+        connection.executemany(
+            "INSERT INTO name VALUES (?,?,?)", [(number, lang, text) for lang, text in names.items()]
+        )
         connection.executemany("INSERT INTO term VALUES (NULL,?,?,?,?)", [(number, *term) for term in terms])
         notes = [(number, position, *note) for position, note in enumerate(draft.notes)]
         connection.executemany("INSERT INTO note VALUES (?,?,?,?,?)", notes)
