@@ -23,7 +23,7 @@ from jointcoder.llm.base import LanguageModel
 from jointcoder.llm.load import open_model
 from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
 from jointcoder.settings import Settings
-from jointcoder.steps.base import Step, Tools, admission_to_discharge
+from jointcoder.steps.base import Step, Tools, edition_date
 from jointcoder.steps.prompting import Prompts
 from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entries
 from jointcoder.workflow.check import Plan, plan
@@ -172,7 +172,7 @@ class Coder:
     def _record(self, outcome: Outcome) -> CodedRecord:
         state = outcome.state
         codes = () if outcome.error else (*state.diagnoses, *state.procedures)
-        on = admission_to_discharge(state.encounter)
+        on = edition_date(state.encounter)
         invalid = [c.code for c in codes if not self.book.is_valid(c.system, c.code, on)]
         flags = state.flags
         if invalid:

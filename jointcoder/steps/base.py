@@ -185,7 +185,7 @@ class KindStep(Step):
         return frozenset({self.slot})
 
 
-def admission_to_discharge(encounter: Encounter) -> dt.date | None:
+def edition_date(encounter: Encounter) -> dt.date | None:
     """The date whose edition of the code book counts: discharge, else admission (guidelines, section I)."""
     return encounter.discharged or encounter.admitted
 
@@ -208,5 +208,5 @@ __all__ = [
     "StepOptions",
     "Tools",
     "Update",
-    "admission_to_discharge",
+    "edition_date",
 ]

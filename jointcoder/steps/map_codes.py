@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jointcoder.records import AssignedCode, Flag, Kind, System
 from jointcoder.steps import base
-from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update, admission_to_discharge
+from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update, edition_date
 from jointcoder.steps.common import ranked, sentence_around
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class MapCodes(base.Step):
     writes = frozenset({"diagnoses", "procedures"})
 
     def run(self, state: State, tools: Tools) -> Run:
-        on = admission_to_discharge(state.encounter)
+        on = edition_date(state.encounter)
         lost: list[str] = []
         changed = 0
         values: dict[str, tuple[AssignedCode, ...]] = {}

@@ -24,7 +24,7 @@ from jointcoder.records import (
     System,
 )
 from jointcoder.steps import base
-from jointcoder.steps.base import Run, State, Tools, Update, admission_to_discharge
+from jointcoder.steps.base import Run, State, Tools, Update, edition_date
 from jointcoder.steps.common import ranked, step_data
 
 
@@ -56,7 +56,7 @@ class Reconcile(base.Step):
         findings += dropped
         diagnoses = [with_admission(code, mentions) for code in diagnoses]
         procedures = [linked(code, diagnoses, mentions) for code in procedures]
-        on = admission_to_discharge(state.encounter)
+        on = edition_date(state.encounter)
         diagnoses = allowed_first(diagnoses, tools, state, on)
         codes = [*ranked(diagnoses), *ranked(procedures)]
         ruled = check(tools.book, codes, on=on, patient=state.encounter.patient)

@@ -97,7 +97,7 @@ class Standardise(base.Step):
         if tools.system(kind) is None:
             return Update({CANDIDATE_SLOTS[kind]: (), CODE_SLOTS[kind]: ()})
         terms = group(state, kind, self.options.codable)
-        on = base.admission_to_discharge(state.encounter)
+        on = base.edition_date(state.encounter)
         chosen = yield from choose_entries(terms, tools, state.language, self.options, on)
         codes = drafts(chosen, tools, state.language, divided=confidence.is_divided(state.sections))
         lost = sum(choice.hit is None for choice in chosen)
