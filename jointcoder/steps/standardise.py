@@ -2,7 +2,7 @@
 
 The code book proposes, the model chooses among lettered candidates (with an explicit "none of these", never a "0";
 in an order that does not follow the score), and the log-probability is added to the lookup score: it is one
-voice among several (experiments B). Sure lookup hits are not asked about. Codes come only from the code book.
+voice among several. Sure lookup hits are not asked about. Codes come only from the code book.
 """
 
 from __future__ import annotations
