@@ -2,8 +2,7 @@
 
 Three sources, each of which can be switched off: *list* (the items of a discharge-diagnosis or operation section),
 *model* (copies wordings chunk by chunk; its copies are re-found in the original and dropped when they are not
-there), *dictionary* (code-book wordings found in the text). Assigns no
-codes.
+there), *dictionary* (code-book wordings found in the text). Assigns no codes.
 """
 
 from __future__ import annotations
