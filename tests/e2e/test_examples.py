@@ -62,10 +62,4 @@ def test_a_chinese_discharge_record_in_us_codes(program: Coder) -> None:
 def test_a_spanish_note_is_coded_from_english_names(program: Coder) -> None:
     _, record = coded(program, "visit_es.txt")
     assert record.language == "es"
-    assert "I10" in {code.code for code in record.of_kind(Kind.DIAGNOSIS)}
-
-
-def test_the_same_note_gives_the_same_record(program: Coder) -> None:
-    _, one = coded(program, "visit_es.txt")
-    _, two = coded(program, "visit_es.txt")
-    assert one.codes == two.codes
+    assert "K81.0" in {code.code for code in record.of_kind(Kind.DIAGNOSIS)}  # colecistitis aguda
