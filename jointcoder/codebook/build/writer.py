@@ -78,6 +78,31 @@ class Dated:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table beside those of the nodes: its definition (``CREATE TABLE …``), its rows, and its indexes. The module
+    that reads it defines it; this module only carries it into the book, and its rows into the book's hash."""
+
+    name: str
+    definition: str
+    rows: Sequence[tuple[Any, ...]]
+    indexes: Sequence[str] = ()
+
+
+@dataclass
+class Part:
+    """What one source contributes to a book."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    periods: list[Dated] = field(default_factory=list)
+    edits: list[Dated] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+    def __add__(self, other: Part) -> Part:
+        names = ("drafts", "periods", "edits", "tables")
+        return Part(*([*getattr(self, name), *getattr(other, name)] for name in names))
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that goes into a book."""
 
@@ -88,6 +113,7 @@ class Plan:
     sources: Sequence[Source]
     periods: Sequence[Dated] = ()
     edits: Sequence[Dated] = ()
+    extra: Sequence[Table] = ()
 
 
 def describe_source(path: Path, name: str | None = None) -> Source:
@@ -139,6 +165,8 @@ def _write_into(folder: Path, plan: Plan, progress: Progress) -> BookInfo:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.executescript(_SCHEMA)
         digest = _write_nodes(connection, plan, lambda done: progress(done, total))
+        for table in plan.extra:
+            _write_table(connection, table, digest)
         tables = {language: Tables.load(language) for language in languages}
         done = len(drafts)
         for language in languages:
@@ -149,6 +177,7 @@ def _write_into(folder: Path, plan: Plan, progress: Progress) -> BookInfo:
                 progress(min(done, total - 1), total)
                 digest.update(f"{language}{system}{words}".encode())
         connection.executescript(_INDEXES)
+        connection.executescript(";".join(index for table in plan.extra for index in table.indexes))
         connection.execute("ANALYZE")
     connection.close()
     for language in languages:
@@ -247,6 +276,16 @@ def _write_nodes(connection: sqlite3.Connection, plan: Plan, progress: Callable[
     connection.executemany("INSERT OR REPLACE INTO edit VALUES (?,?,?,?,?)", edits)
     digest.update(json.dumps([periods, edits]).encode())
     return digest
+
+
+def _write_table(connection: sqlite3.Connection, table: Table, digest: Any) -> None:
+    connection.execute(table.definition)
+    if table.rows:
+        marks = ",".join("?" * len(table.rows[0]))
+        connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", table.rows)
+    digest.update(table.name.encode())
+    for row in table.rows:
+        digest.update(json.dumps(row, ensure_ascii=False).encode())
 
 
 def shard_name(language: str, system: System) -> str:

@@ -1,19 +1,14 @@
-"""``jointcoder codebook``: what the code book holds, searching it, showing a branch, building one.
-
-Tables on a terminal, tab-separated lines in a pipe, one JSON document with ``--json``.
-"""
+"""``jointcoder codebook info | search | show``: what the code book holds, searching it, showing a branch."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jointcoder.cli import common
+from jointcoder.cli.codebook.shared import BookOption, JsonOption, app, open_book, table
 from jointcoder.errors import CodeBookError, UsageError
 
 if TYPE_CHECKING:
@@ -21,10 +16,6 @@ if TYPE_CHECKING:
     from jointcoder.codebook.model import Entry
     from jointcoder.records import Kind
 
-app = typer.Typer(help="Look into the code books, search them, build one.", no_args_is_help=True)
-
-BookOption = Annotated[str | None, typer.Option("--book", help="Id of an installed code book, or its folder.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 KINDS = {"dx": "diagnosis", "px": "procedure", "diagnosis": "diagnosis", "procedure": "procedure"}
 
 
@@ -34,7 +25,7 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
     from jointcoder.codebook.store import installed
     from jointcoder.settings import Settings
 
-    opened = _open(book)
+    opened = open_book(book)
     facts = opened.info
     books = installed(Settings.load())
     value = {
@@ -54,7 +45,7 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
     rows += [(str(s), f"{n['entries']:,} entries, {n['billable']:,} assignable") for s, n in facts.counts.items()]
     rows += [("sha256", facts.sha256), ("folder", str(opened.path))]
     rows += [(f"source {s.name}", f"{s.bytes:,} bytes, sha256 {s.sha256[:16]}…") for s in facts.sources]
-    _table(("", ""), [*rows, ("installed", ", ".join(books) or "(none)")])
+    table(("", ""), [*rows, ("installed", ", ".join(books) or "(none)")])
 
 
 @app.command()
@@ -70,7 +61,7 @@ def search(
     """Find codes by wording."""
     from jointcoder.codebook.lookup import Lookup
 
-    lookup = Lookup(_open(book))
+    lookup = Lookup(open_book(book))
     hits = [
         hit
         for one in _kinds(kind)
@@ -82,13 +73,13 @@ def search(
         common.put_json(values)
     else:
         rows = [(hit.system, hit.code, f"{hit.score:.3f}", hit.name, hit.term) for hit in hits]
-        _table(("system", "code", "score", "name", "matched wording"), rows)
+        table(("system", "code", "score", "name", "matched wording"), rows)
 
 
 @app.command()
 def show(code: str, book: BookOption = None, as_json: JsonOption = False) -> None:
     """Show a code: the branch it stands on, its notes, its wordings, its dates, what is below."""
-    opened = _open(book)
+    opened = open_book(book)
     entry = opened.find(code)
     if entry is None:
         hint = "find codes by wording with `jointcoder codebook search TEXT`"
@@ -96,31 +87,7 @@ def show(code: str, book: BookOption = None, as_json: JsonOption = False) -> Non
     if as_json:
         common.put_json(_described(opened, entry))
     else:
-        _table(("", "code", "text"), list(_lines(opened, entry)))
-
-
-@app.command()
-def build(
-    name: Annotated[str, typer.Argument(help="Id of the book, such as cn-guolin2 or us-2026.")],
-    source: Annotated[Path, typer.Option("--from", help="Folder that holds the official files.")],
-) -> None:
-    """Build a code book from official files at hand; the old book stays when it fails."""
-    from jointcoder.codebook.build import build_from_directory
-    from jointcoder.settings import Settings
-
-    if not source.is_dir():
-        raise UsageError("JC001", f"--from: {source} is not a folder")
-    with _reporting(f"code book {name}") as report:
-        built = build_from_directory(name, source, Settings.load().books_dir / name, progress=report)
-    counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in built.counts.items())
-    common.say(f"code book {name}: {counts}")
-
-
-def _open(name: str | None) -> CodeBook:
-    from jointcoder.codebook.store import open_book
-    from jointcoder.settings import Settings
-
-    return open_book(Settings.load(), name)
+        table(("", "code", "text"), list(_lines(opened, entry)))
 
 
 def _kinds(name: str | None) -> tuple[Kind, ...]:
@@ -167,32 +134,3 @@ def _lines(book: CodeBook, entry: Entry) -> Iterator[tuple[str, str, str]]:
         yield "valid", "", f"{period.start} to {period.end}"
     for child in book.children(entry.system, entry.code):
         yield "below", child.code, child.name
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if not sys.stdout.isatty():
-        for row in rows:
-            sys.stdout.write("\t".join(str(cell).strip() for cell in row) + "\n")
-        return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*header, box=None, show_header=any(header), pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    common.stdout().print(table)
-
-
-@contextmanager
-def _reporting(label: str) -> Iterator[Any]:
-    """``report(done, total)`` drawn as a bar."""
-    with common.progress(label, 1.0, unit="share") as advance:
-        last = 0.0
-
-        def report(done: int, total: int) -> None:
-            nonlocal last
-            share = done / total if total else 1.0
-            advance(share - last)
-            last = share
-
-        yield report
