@@ -10,14 +10,13 @@ Then read ``workflow/library/jointcoder.toml``, ``steps/*`` in the order of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from typing import Self
 
 from jointcoder import __version__
 from jointcoder.codebook.book import CodeBook
+from jointcoder.codebook.editions import Editions, covers
 from jointcoder.codebook.lookup import Lookup
-from jointcoder.codebook.store import open_book
 from jointcoder.errors import UsageError, name_list
 from jointcoder.llm.base import LanguageModel
 from jointcoder.llm.load import open_model
@@ -32,10 +31,11 @@ from jointcoder.workflow.spec import Workflow, load_workflow
 
 
 class Coder:
-    """Codes encounters with one code book, one model and one workflow. Not for use by two threads at once.
+    """Codes encounters with one model, one workflow and the code book of the day. Not for use by two threads at once.
 
     ``model``, ``code_book`` and ``workflow`` take an object or a name (a path works too); by default what the
-    settings name. ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks
+    settings name. Where no book is named, each encounter is coded by the installed edition of its discharge date.
+    ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks
     for one. Raises AssetError (JC2xx) where one is missing, WorkflowError (JC4xx) where the workflow does not fit.
     """
 
@@ -52,8 +52,12 @@ class Coder:
         named = workflow if workflow is not None else self.settings.workflow
         self.workflow = named if isinstance(named, Workflow) else load_workflow(named)
         self.plan: Plan = plan(self.workflow)
-        self.book = code_book if isinstance(code_book, CodeBook) else open_book(self.settings, code_book)
+        if isinstance(code_book, CodeBook):
+            self.editions = Editions([code_book])
+        else:
+            self.editions = Editions.open(self.settings, code_book)
         self.systems = self._systems(systems)
+        self._tools: dict[str, Tools] = {}
         if isinstance(model, LanguageModel):
             self.model: LanguageModel | None = model
         else:
@@ -63,7 +67,7 @@ class Coder:
 
     def code(self, encounter: Encounter, *, observer: Observer | None = None) -> CodedRecord:
         """One encounter in, one coded record out. Raises InputError where the encounter itself is unfit."""
-        (outcome,) = run(self.plan, [encounter], self.tools, self.model, observer=observer)
+        (outcome,) = run(self.plan, [encounter], self._tools_of(self.book_of(encounter)), self.model, observer=observer)
         if outcome.error:
             raise outcome.error
         return self._record(outcome)
@@ -81,7 +85,7 @@ class Coder:
         """
         source = iter(encounters)
         while group := list(islice(source, batch)):
-            for outcome in run(self.plan, group, self.tools, self.model):
+            for outcome in self._run(group):
                 yield self._record(outcome)
                 if progress:
                     progress(1)
@@ -112,33 +116,24 @@ class Coder:
 
     # ------------------------------------------------------------------------------------------------- what it uses
 
-    @cached_property
-    def tools(self) -> Tools:
-        """What the steps may use."""
-        known: dict[str, Prompts] = {}
-        model = self.model
-        return Tools(
-            book=self.book,
-            lookup=Lookup(self.book),
-            prompts=lambda language: known.get(language) or known.setdefault(language, Prompts(language)),
-            count_tokens=model.count_tokens if model else guessed_tokens,
-            context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
-            systems=self.systems,
-        )
+    @property
+    def book(self) -> CodeBook:
+        """The main code book: the one named, else the newest edition."""
+        return self.editions.main
 
-    @cached_property
+    def book_of(self, encounter: Encounter) -> CodeBook:
+        """The code book whose edition is in force on the encounter's date."""
+        return self.editions.on(edition_date(encounter))
+
+    @property
+    def tools(self) -> Tools:
+        """What the steps may use, with the main code book."""
+        return self._tools_of(self.book)
+
+    @property
     def versions(self) -> Versions:
-        """What produces the records, by name and hash."""
-        info = self.model.info if self.model and self.plan.asks else None
-        return Versions(
-            program=__version__,
-            workflow=self.workflow.name,
-            workflow_hash=self.workflow.hash,
-            model=info.name if info else "",
-            model_hash=info.sha256 if info else "",
-            code_book=self.book.info.id,
-            code_book_hash=self.book.info.sha256,
-        )
+        """What produces the records, by name and hash, with the main code book."""
+        return self._versions(self.book)
 
     def close(self) -> None:
         """Free the model."""
@@ -150,6 +145,43 @@ class Coder:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _run(self, group: Sequence[Encounter]) -> list[Outcome]:
+        """Outcomes in the order of ``group``; the encounters of one edition pass the stages together."""
+        books = [self.book_of(encounter) for encounter in group]
+        outcomes: dict[int, Outcome] = {}
+        for book in dict.fromkeys(books):
+            places = [place for place, other in enumerate(books) if other is book]
+            done = run(self.plan, [group[place] for place in places], self._tools_of(book), self.model)
+            outcomes.update(zip(places, done, strict=True))
+        return [outcomes[place] for place in range(len(group))]
+
+    def _tools_of(self, book: CodeBook) -> Tools:
+        if book.info.id not in self._tools:
+            known: dict[str, Prompts] = {}
+            model = self.model
+            self._tools[book.info.id] = Tools(
+                book=book,
+                lookup=Lookup(book),
+                prompts=lambda language: known.get(language) or known.setdefault(language, Prompts(language)),
+                count_tokens=model.count_tokens if model else guessed_tokens,
+                context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
+                systems=self.systems,
+            )
+        return self._tools[book.info.id]
+
+    def _versions(self, book: CodeBook) -> Versions:
+        info = self.model.info if self.model and self.plan.asks else None
+        return Versions(
+            program=__version__,
+            workflow=self.workflow.name,
+            workflow_hash=self.workflow.hash,
+            model=info.name if info else "",
+            model_hash=info.sha256 if info else "",
+            code_book=book.info.id,
+            code_book_hash=book.info.sha256,
+            edition=book.info.edition,
+        )
 
     def _systems(self, wanted: Sequence[System] | None) -> tuple[System, ...]:
         offered = tuple(self.book.info.systems)
@@ -172,9 +204,12 @@ class Coder:
     def _record(self, outcome: Outcome) -> CodedRecord:
         state = outcome.state
         codes = () if outcome.error else (*state.diagnoses, *state.procedures)
-        on = edition_date(state.encounter)
-        invalid = [c.code for c in codes if not self.book.is_valid(c.system, c.code, on)]
+        on, book = edition_date(state.encounter), self.book_of(state.encounter)
+        invalid = [c.code for c in codes if not book.is_valid(c.system, c.code, on)]
         flags = state.flags
+        if not covers(book, on):
+            message = f"no code book of the edition of {on} is installed; coded by {book.info.edition}"
+            flags += (Flag(code="JC504", message=message),)
         if invalid:
             # Defence in depth: whatever a workflow does, no code leaves that the code book does not hold.
             codes = tuple(code for code in codes if code.code not in invalid)
@@ -187,7 +222,7 @@ class Coder:
             findings=state.findings,
             cost=outcome.cost,
             trace=outcome.trace,
-            versions=self.versions,
+            versions=self._versions(book),
         )
 
 

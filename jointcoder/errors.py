@@ -54,6 +54,7 @@ CATALOGUE: dict[str, str] = {
     "JC501": "unknown code",
     "JC502": "a code-book source is malformed",
     "JC503": "the code book does not hold the code system asked for",
+    "JC504": "the code book is of another edition than the date asks for",
     "JC601": "a mention found no code and was left uncoded",
     "JC602": "evidence could not be located in the text",
     "JC603": "no code was assigned",

@@ -307,6 +307,7 @@ class Versions(Record):
     adapters: dict[str, str] = {}
     code_book: str = ""
     code_book_hash: str = ""
+    edition: str = ""
 
 
 class CodedRecord(Record):

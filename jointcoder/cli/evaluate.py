@@ -163,7 +163,7 @@ def _validity(coder: Coder) -> Valid:
     from jointcoder.records import Encounter, System
 
     def valid(encounter: Encounter, system: str, code: str) -> bool:
-        return coder.book.is_valid(System(system), code, encounter.discharged or encounter.admitted)
+        return coder.book_of(encounter).is_valid(System(system), code, encounter.discharged or encounter.admitted)
 
     return valid
 

@@ -12,6 +12,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -88,11 +89,12 @@ class CodeBook:
         """Whether the code may be assigned, on the day ``on`` when the book knows dates.
 
         The calendar also knows codes that the edition no longer holds: such a code is valid on a day within its
-        period although :meth:`get` finds nothing.
+        period although :meth:`get` finds nothing. After the calendar's last day what was valid on that day still is.
         """
         if on is None:
             return self.is_billable(system, code)
         periods = self.validity(system, code)
+        on = min(on, self.last_day) if periods else on
         return any(on in period for period in periods) if periods else self.is_billable(system, code)
 
     def validity(self, system: System, code: str) -> tuple[Period, ...]:
@@ -104,6 +106,12 @@ class CodeBook:
         )
         return tuple(Period(_date(start), _date(end)) for start, end in rows)
 
+    @cached_property
+    def last_day(self) -> dt.date:
+        """The last day the calendar knows of; ``date.max`` for a book without dates."""
+        end = self.rows("SELECT max(end) FROM period")[0][0]
+        return _date(end) if end else dt.date.max
+
     def edits(self, system: System, code: str, on: dt.date | None = None) -> frozenset[str]:
         """The code editor's flags (``unacceptable``, ``manifestation``, ``female`` …) on a day (default: latest)."""
         rows = self.rows(
@@ -112,6 +120,7 @@ class CodeBook:
         if on is None:
             last = max((end for *_, end in rows), default=0)
             return frozenset(name for name, _, end in rows if end == last)
+        on = min(on, self.last_day)
         return frozenset(name for name, start, end in rows if on in Period(_date(start), _date(end)))
 
     # ------------------------------------------------------------------------------------------------- hierarchy

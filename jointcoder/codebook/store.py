@@ -1,6 +1,7 @@
 """Where code books lie, and which one is meant.
 
-A book is named by its id below `Settings.books_dir` or by a path. Building and fetching are elsewhere.
+A book is named by its id below `Settings.books_dir` or by a path; ``us`` stands for the US edition that is installed,
+the newest of several. Building and fetching are elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from jointcoder.codebook.book import CodeBook
 from jointcoder.errors import AssetError, name_list
 from jointcoder.settings import Settings
 
+FAMILY = "us"
 DEFAULT = "us-2026"
 
 
@@ -28,15 +30,17 @@ def open_book(settings: Settings, name: str | None = None) -> CodeBook:
     """
     from jointcoder.codebook.build import known
 
-    name = name or settings.code_book or DEFAULT
-    held = settings.books_dir / name
-    if (held / "meta.json").is_file():
-        return CodeBook.open(held)
+    name = name or settings.code_book or FAMILY
+    here = installed(settings)
+    if name == FAMILY:
+        name = max((book for book in here if book.startswith(f"{FAMILY}-")), default=DEFAULT)
+    if name in here:
+        return CodeBook.open(settings.books_dir / name)
     path = Path(name).expanduser()
     if path.is_dir() or len(path.parts) > 1:
         return CodeBook.open(path)
-    here = f"installed: {name_list(installed(settings))}; known: {name_list(known())}"
+    names = f"installed: {name_list(here)}; known: {name_list(known())}"
     if name not in known():
-        raise AssetError("JC206", f"unknown code book {name!r}", hint=here)
-    way = "jointcoder setup" if name == DEFAULT else f"jointcoder codebook build {name} --from DIR"
-    raise AssetError("JC203", f"the code book {name} is not installed", hint=f"run `{way}`; {here}")
+        raise AssetError("JC206", f"unknown code book {name!r}", hint=names)
+    way = "jointcoder setup" if name == DEFAULT else f"jointcoder codebook build {name}"
+    raise AssetError("JC203", f"the code book {name} is not installed", hint=f"run `{way}`; {names}")

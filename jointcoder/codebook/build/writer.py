@@ -240,7 +240,7 @@ def _write_nodes(connection: sqlite3.Connection, plan: Plan, progress: Callable[
         parent = drafts[number].parent
         if parent is not None:
             last[parent] = max(last[parent], last[number])
-    digest = hashlib.sha256(f"format {FORMAT} tables {own_tables()}".encode())
+    digest = hashlib.sha256(f"format {FORMAT} tables {own_tables()} edition {plan.edition}".encode())
     for number, draft in enumerate(drafts):
         key = normalise_code(draft.code)
         row = (
