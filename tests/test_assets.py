@@ -3,6 +3,7 @@ real limit on file sizes (``RLIMIT_FSIZE``) plus the free-space arithmetic with 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -387,7 +389,10 @@ def test_the_projects_manifests_are_sound() -> None:
     models, books = Manifest.models(), Manifest.code_books()
     assert Settings().model in models
     assert len({item.sha256 for item in (*models, *books)}) == len(models.entries) + len(books.entries)
-    assert all(item.sources and item.licence for item in (*models, *books))
+    assert all(item.licence for item in (*models, *books))
+    # What can only be put there by hand must not stand in the way of a book.
+    needed = {source for book in books.books for source in book.needed.values()}
+    assert all(item.sources for item in (*models, *(books[name] for name in needed)))
     assert {"ICD-10-CM", "ICD-10-PCS"} <= set(books.book("us-2026").systems)
 
 
@@ -452,3 +457,39 @@ def test_a_damaged_model_is_not_loaded(settings: Settings) -> None:
     assert caught.value.code == "JC202"
     assert known.sha256 in caught.value.message
     assert sha256(DATA) in caught.value.message
+
+
+# ---------------------------------------------------------------------------------- a member of a zip at an address
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as box:
+        for name, data in members.items():
+            box.writestr(name, data)
+    return stream.getvalue()
+
+
+def test_the_member_of_a_publishers_zip_is_taken_out(settings: Settings) -> None:
+    with serve(zipped({"read me.txt": b"x", "folder/tiny-2026.gguf": DATA})) as site:
+        path = fetch(entry(f'{{ url = "{site.url}", member = "tiny-*.gguf" }}'), settings)
+    assert path.read_bytes() == DATA
+    assert not list(settings.sources_dir.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("archive", "complaint"),
+    [
+        (zipped({"other.gguf": DATA}), "no members match"),
+        (zipped({"tiny-1.gguf": DATA, "tiny-2.gguf": DATA}), "2 members match"),
+        (zipped({"tiny-1.gguf": DATA + b"more"}), "larger than the file should be"),
+        (zipped({"tiny-1.gguf": noise(300_000, seed=7)}), "sha256"),
+        (zipped({"tiny-1.gguf": DATA})[:-40], "damaged archive"),
+        (b"<html>moved</html>", "damaged archive"),
+    ],
+)
+def test_a_zip_that_does_not_hold_the_file_is_refused(archive: bytes, complaint: str, settings: Settings) -> None:
+    with serve(archive) as site, pytest.raises(AssetError, match=complaint) as caught:
+        fetch(entry(f'{{ url = "{site.url}", member = "tiny-*.gguf" }}'), settings)
+    assert caught.value.code in ("JC202", "JC204")
+    assert not settings.models_dir.joinpath("tiny.gguf").exists()

@@ -137,6 +137,8 @@ def _deliver(entry: Asset, source: Source, folder: Path, settings: Settings, pro
             pieces = sources.obtain_installed(source, folder, report)
         case FileSource():
             pieces = sources.obtain_file(source, folder, report)
+        case UrlSource() if source.member:
+            pieces = sources.obtain_zipped(source, folder, entry.size, report)
         case UrlSource():
             pieces = sources.obtain_url(source, folder, entry.size, report)
         case _:

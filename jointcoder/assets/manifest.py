@@ -113,11 +113,13 @@ class FileSource(Source):
 
 
 class UrlSource(Source):
-    """An http(s) address; downloads resume."""
+    """An http(s) address; downloads resume. ``member``: the address is of a zip archive, and this the file in it that
+    is meant (a path, or a glob for its name)."""
 
     remote: ClassVar[bool] = True
 
     url: str = Field(pattern=r"^https?://")
+    member: str = ""
 
     @property
     def label(self) -> str:
@@ -199,7 +201,7 @@ class BookSource(Asset):
 
 class Book(_Frozen):
     """A code book: the builder's name for each source → the entry that holds it. A book whose ``optional``
-    sources are absent is built without them."""
+    sources are absent is built without them; one that is not ``default`` is built only when asked for."""
 
     name: str
     title: str = ""
@@ -207,6 +209,7 @@ class Book(_Frozen):
     builder: str
     needed: Mapping[str, str]
     optional: Mapping[str, str] = Field(default_factory=dict)
+    default: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ Each leaves its bytes in the work folder and returns where; whether they are the
 
 from __future__ import annotations
 
+import fnmatch
 import http.client
 import importlib.util
 import os
 import shutil
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +25,8 @@ Report = Callable[[int], None]
 
 TRIES = 4
 TIMEOUT = 60.0  # seconds without a byte
+CONNECT = 20.0  # the same for a publisher's archive
+ARCHIVE_LIMIT = 400_000_000
 
 
 def obtain_installed(source: InstalledSource, work: Path, report: Report) -> list[Path]:
@@ -104,6 +109,40 @@ def _continue(url: str, target: Path, have: int, size: int, report: Report) -> N
                     raise SourceError(f"sends more than the {size:,} bytes of the file")
                 sink.write(block)
                 report(done)
+
+
+def obtain_zipped(source: UrlSource, work: Path, size: int, report: Report) -> list[Path]:
+    """Download a zip archive of unknown size and take one member out. One try: publishers' archives are small.
+
+    Raises SourceError also when the archive exceeds ``ARCHIVE_LIMIT`` bytes or the member ``size``.
+    """
+    archive, target = work / "archive.partial", work / "member.partial"
+    request = urllib.request.Request(source.url, headers={"User-Agent": "jointcoder"})
+    try:
+        with urllib.request.urlopen(request, timeout=CONNECT) as answer, archive.open("wb") as sink:
+            while block := answer.read(CHUNK):
+                sink.write(block)
+                if sink.tell() > ARCHIVE_LIMIT:
+                    raise SourceError(f"sends more than {ARCHIVE_LIMIT:,} bytes")
+        with zipfile.ZipFile(archive) as box:
+            names = [n for n in box.namelist() if fnmatch.fnmatchcase(n.rpartition("/")[2], source.member)]
+            if len(names) != 1:
+                raise SourceError(f"{len(names) or 'no'} members match {source.member}")
+            with box.open(names[0]) as member, target.open("wb") as sink:
+                while block := member.read(CHUNK):
+                    sink.write(block)
+                    report(sink.tell())
+                    if sink.tell() > size:
+                        raise SourceError("the member is larger than the file should be")
+    except urllib.error.HTTPError as error:
+        raise SourceError(f"HTTP {error.code} {error.reason}") from None
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise SourceError(str(getattr(error, "reason", "") or error or type(error).__name__)) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise SourceError(f"damaged archive ({type(error).__name__})") from None
+    finally:
+        archive.unlink(missing_ok=True)
+    return [target]
 
 
 def join(pieces: list[Path], target: Path, update: Callable[[bytes], object]) -> int:

@@ -167,7 +167,7 @@ def _book(settings: Settings) -> Check:
 
 def _probe(settings: Settings, model: ResolvedModel) -> tuple[Check, ProbeReport | None]:
     """Let the engine run with each set of options in a process of its own; the fastest that works is kept."""
-    from jointcoder.cli.setup import say
+    from jointcoder.cli.sources import say
     from jointcoder.llm.load import OPTIONS_FILE
     from jointcoder.llm.probe import probe_engine
 

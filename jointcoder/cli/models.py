@@ -78,7 +78,7 @@ def verify_models(
 ) -> None:
     """Hash model files again and compare with the manifest; exit code 5 if one differs or is missing."""
     from jointcoder.assets import Manifest, verify
-    from jointcoder.cli.setup import tracked
+    from jointcoder.cli.sources import tracked
     from jointcoder.errors import AssetError
     from jointcoder.settings import Settings
 

@@ -6,23 +6,21 @@ replaced. Knows no source and no format: jointcoder.assets fetches, jointcoder.c
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli.sources import gather, get, say, tracked
 from jointcoder.errors import AssetError, UsageError
 
 if TYPE_CHECKING:
-    from jointcoder.assets import Asset, Book, Manifest
+    from jointcoder.assets import Book, Manifest
     from jointcoder.settings import Settings
 
-Report = Callable[[int, int], None]
+OWN = "own-files"  # marks a book that was built from files other than the manifest's
 
 
 def setup(
@@ -31,6 +29,10 @@ def setup(
         typer.Option("--model", metavar="NAME", help="A model to fetch (repeatable); default: the configured one."),
     ] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Fetch no model.")] = False,
+    book: Annotated[
+        list[str] | None,
+        typer.Option("--book", metavar="NAME", help="A code book to build (repeatable); default: the current ones."),
+    ] = None,
     no_books: Annotated[bool, typer.Option("--no-books", help="Build no code book.")] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Use only what is on this machine; ask no network.")
@@ -42,14 +44,16 @@ def setup(
 
     if model and no_model:
         raise UsageError("JC001", "--model and --no-model exclude each other")
+    if book and no_books:
+        raise UsageError("JC001", "--book and --no-books exclude each other")
     settings = Settings.load()
     if not no_model:
         for name in dict.fromkeys(model or [settings.model]):
             _model(name, settings, offline=offline)
     if not no_books:
         manifest = Manifest.code_books()
-        for book in manifest.books:
-            ensure_book(book, manifest, settings, offline=offline)
+        for chosen in [manifest.book(name) for name in book] if book else [b for b in manifest.books if b.default]:
+            ensure_book(chosen, manifest, settings, offline=offline)
 
 
 def _model(name: str, settings: Settings, *, offline: bool) -> None:
@@ -58,70 +62,43 @@ def _model(name: str, settings: Settings, *, offline: bool) -> None:
     manifest = Manifest.models()
     if name in manifest:
         entry = manifest[name]
-        _place(f"model {name}", _get(entry, settings, offline=offline), entry.licence)
+        _place(f"model {name}", get(entry, settings, offline=offline), entry.licence)
     else:
         # A path, or a name nobody knows: both are answered the way every other command answers them.
         _place(f"model {name}", resolve_model(settings, name).path)
 
 
-def _get(entry: Asset, settings: Settings, *, offline: bool) -> Path:
-    from jointcoder.assets import fetch, is_verified
-
-    if is_verified(entry, settings):
-        say(f"{entry.name}: already there, verified")
-        return entry.path(settings)
-    say(f"{entry.name}: {entry.size / 1e6:,.0f} MB …")
-    with tracked(entry.name, unit="bytes") as report:
-        path = fetch(entry, settings, progress=report, notice=say, offline=offline)
-    say(f"{entry.name}: sha256 verified")
-    return path
-
-
 def ensure_book(book: Book, manifest: Manifest, settings: Settings, *, offline: bool) -> Path:
     """The folder of a code book that was built from the manifest's sources; built if need be.
 
-    Optional sources that cannot be had are warned about and left out. AssetError JC2xx, CodeBookError JC502.
+    Optional sources that cannot be had are warned about and left out; those that a whole book lacks are looked for on
+    this machine only. A book that was built from files of the user's own is left as it is. AssetError JC2xx,
+    CodeBookError JC502.
     """
     from jointcoder.assets import locked
 
     target = settings.books_dir / book.name
     everything = {**book.needed, **book.optional}
     wanted = {role: manifest[source].sha256 for role, source in everything.items()}
-    if _built_from(target) == wanted:
+    there = _built_from(target)
+    if there and (target / OWN).is_file():
+        say(f"code book {book.name}: already there, built from files of your own")
+    elif there == wanted:
         say(f"code book {book.name}: already there")
     else:
+        whole = bool(there) and there == {role: wanted[role] for role in there} and set(book.needed) <= set(there)
         with locked(f"book-{book.name}", settings, say):
-            paths = _sources(book, manifest, settings, offline=offline)
+            paths = gather(book, manifest, settings, offline=offline or whole).paths
             if _built_from(target) == {role: wanted[role] for role in paths}:
                 say(f"code book {book.name}: already there, from {', '.join(paths)}")
             else:
-                _build(book, paths, target)
+                build_book(book, paths, target)
     _place(f"code book {book.name}", target, book.title)
     return target
 
 
-def _sources(book: Book, manifest: Manifest, settings: Settings, *, offline: bool) -> dict[str, Path]:
-    """Builder's name → verified file: every needed source, and the optional ones that can be had and read."""
-    from jointcoder.assets import BookSource
-
-    paths = {role: _get(manifest[source], settings, offline=offline) for role, source in book.needed.items()}
-    for role, source in book.optional.items():
-        entry = manifest[source]
-        reader = entry.reader if isinstance(entry, BookSource) else ""
-        without = f"code book {book.name} is built without {entry.purpose}"
-        if reader and importlib.util.find_spec(reader) is None:
-            common.warn("JC002", f"{without}: it needs {reader} (pip install 'jointcoder[books]')")
-            continue
-        try:
-            paths[role] = _get(entry, settings, offline=offline)
-        except AssetError as error:
-            if error.code == "JC205":
-                raise
-            common.warn(error.code, f"{without}: {error.message}")
-    return paths
-
-
-def _build(book: Book, paths: dict[str, Path], target: Path) -> None:
+def build_book(book: Book, paths: Mapping[str, Path], target: Path) -> None:
+    """Build a book of the manifest from gathered files. AssetError JC208 (unknown builder), CodeBookError JC502."""
     from jointcoder.codebook.build import build_us
 
     if book.builder != "us":
@@ -143,38 +120,6 @@ def _built_from(folder: Path) -> dict[str, str]:
     except AssetError:
         return {}
     return {source.name: source.sha256 for source in info.sources} if info.tables == own_tables() else {}
-
-
-@contextmanager
-def tracked(label: str, *, unit: str = "") -> Iterator[Report]:
-    """Yields ``report(done, total)``: a bar on a terminal, a plain line at every quarter in a pipe.
-
-    The bar appears with the first report, so that lines said before it stay whole.
-    """
-    with ExitStack() as stack:
-        advance: Callable[[float], None] | None = None
-        done_before, quarters = 0, 0
-        terminal = sys.stderr.isatty()
-
-        def report(done: int, total: int) -> None:
-            nonlocal advance, done_before, quarters
-            if terminal:
-                if advance is None:
-                    advance = stack.enter_context(common.progress(label, total, unit=unit))
-                advance(done - done_before)
-                done_before = done
-            elif total and 4 * done // total > quarters:
-                quarters = 4 * done // total
-                say(f"{label}: {25 * quarters} %")
-
-        yield report
-
-
-def say(line: str) -> None:
-    """A line on stderr, paths and brackets as they are."""
-    from rich.markup import escape
-
-    common.say(escape(line))
 
 
 def _place(what: str, path: Path, remark: str = "") -> None:

@@ -11,24 +11,44 @@ import typer
 
 from jointcoder.cli import common
 from jointcoder.cli.codebook.shared import app
-from jointcoder.errors import UsageError
+from jointcoder.cli.setup import OWN, build_book
+from jointcoder.cli.sources import gather
+from jointcoder.errors import UsageError, name_list
 
 
 @app.command()
 def build(
-    name: Annotated[str, typer.Argument(help="Id of the book, such as cn-guolin2 or us-2026.")],
-    source: Annotated[Path, typer.Option("--from", help="Folder that holds the official files.")],
+    name: Annotated[str, typer.Argument(help="Id of the book, such as us-2026, us-2024 or cn-guolin2.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder that holds official files; the rest is fetched.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
 ) -> None:
-    """Build a code book from official files at hand; the old book stays when it fails."""
+    """Build a code book, anew if it is there; the old book stays when it fails."""
+    from jointcoder.assets import Manifest
     from jointcoder.codebook.build import build_from_directory
     from jointcoder.settings import Settings
 
-    if not source.is_dir():
+    if source is not None and not source.is_dir():
         raise UsageError("JC001", f"--from: {source} is not a folder")
-    with _reporting(f"code book {name}") as report:
-        built = build_from_directory(name, source, Settings.load().books_dir / name, progress=report)
-    counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in built.counts.items())
-    common.say(f"code book {name}: {counts}")
+    manifest, settings = Manifest.code_books(), Settings.load()
+    target = settings.books_dir / name
+    listed = next((book for book in manifest.books if book.name == name), None)
+    if listed is not None:
+        gathered = gather(listed, manifest, settings, directory=source, offline=offline)
+        build_book(listed, gathered.paths, target)
+        if gathered.own:
+            (target / OWN).write_text("\n".join(sorted(gathered.own)) + "\n", "utf-8")
+    elif source is None:
+        listed_names = name_list(book.name for book in manifest.books)
+        hint = f"name the folder of its official files with --from DIR; fetched without: {listed_names}"
+        raise UsageError("JC001", f"the sources of the code book {name} are not listed", hint=hint)
+    else:
+        with _reporting(f"code book {name}") as report:
+            built = build_from_directory(name, source, target, progress=report)
+        (target / OWN).touch()
+        counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in built.counts.items())
+        common.say(f"code book {name}: {counts}")
 
 
 @contextmanager
