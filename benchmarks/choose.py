@@ -108,7 +108,7 @@ def rates(model: LlamaCpp) -> dict[str, float]:
         began = time.perf_counter()
         for step in range(STEPS):
             runs = [Run(branch, len(prefix) + step, prefix[step : step + 1], "last") for branch in branches]
-            engine.decode(runs, fill=False, on_logits=lambda run, offset, row: None)
+            engine.decode(runs, fill=0, on_logits=lambda run, offset, row: None)
         found[f"decode ×{streams}"] = streams * STEPS / (time.perf_counter() - began)
         for branch in branches:
             engine.remove(branch)

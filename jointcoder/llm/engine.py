@@ -7,8 +7,9 @@ Steadiness. On the CPU llama.cpp picks its kernels by the number of rows in a ca
 quantised products 1-7, 8 and more. Kernels differ in the last bit, and the rounding of activations blows that up to
 0.1-0.2 in a log-probability. Within one kernel a row does not depend on its neighbours, nor (attention 2-63) on
 where its cells lie. So prefixes are decoded in whole blocks of 64, in cells that begin at a multiple of 64, and all
-else in calls of 8 to 63 rows, filled up with a throw-away sequence where need be. Steps of :meth:`Engine.decode`
-with ``fill=False`` (writing text, where filling would cost too much) are outside that promise.
+else in calls of 8 to 63 rows, filled up with a throw-away sequence where need be. Writing text would pay dearly for
+eight rows, so its steps are filled up to two: what was decoded before does not matter then, but the same prompt may be
+written otherwise at a near tie among more than seven others.
 
 This module knows nothing of chats, JSON, questions or what a prefix is kept for.
 """
@@ -27,10 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jointcoder.errors import AssetError, ModelError, UsageError, name_list
+from jointcoder.llm.adapters import Activation, Adapter
 from jointcoder.llm.native import library
 from jointcoder.llm.options import BLOCK, EngineOptions
 
 FEWEST, MOST = 8, BLOCK - 1  # rows of a steady call
+WRITING = 2  # rows of a step of writing, at least
 SLACK = 4 * BLOCK  # cells beyond the context limit, for padding and filler
 
 Row = NDArray[np.float32]  # logits of one position, shape (vocabulary,); valid until the next engine call
@@ -106,6 +109,7 @@ class Engine:
         self._vocab = api.llama_model_get_vocab(model)
         self.vocabulary = int(api.llama_vocab_n_tokens(self._vocab))
         self._adapters: dict[str, Any] = {}
+        self._activations: dict[str | None, Activation] = {None: Activation()}
         self._adapter: str | None = None
         self._finalizer = weakref.finalize(self, _free, api, model, context, batch)
 
@@ -207,11 +211,11 @@ class Engine:
         self,
         runs: Sequence[Run],
         *,
-        fill: bool = True,
+        fill: int = FEWEST,
         on_logits: Callable[[int, int, Row], None] | None = None,
         between: Callable[[], None] | None = None,
     ) -> None:
-        """Append all runs in few engine calls; ``fill`` makes short calls steady.
+        """Append all runs in few engine calls of ``fill`` rows or more.
 
         ``on_logits(run index, token index, row)`` is called for every row wanted, ``between()`` after every call.
         Raises ModelError JC305; the sequences' state is then unknown and :meth:`clear` is due.
@@ -243,7 +247,7 @@ class Engine:
         step = self.options.batch_tokens
         for at in range(0, whole, step):
             part = tokens[at : min(at + step, whole)]
-            self._call([_Cell(sequence, start + at + i, t) for i, t in enumerate(part)], False, None, between)
+            self._call([_Cell(sequence, start + at + i, t) for i, t in enumerate(part)], 0, None, between)
         if rest := tokens[whole:]:
             missing = BLOCK - len(rest)
             padding = Run(self._padding, self._padded, [rest[0]] * missing)
@@ -253,11 +257,11 @@ class Engine:
     def _call(
         self,
         pending: list[_Cell],
-        fill: bool,
+        fill: int,
         on_logits: Callable[[int, int, Row], None] | None,
         between: Callable[[], None] | None,
     ) -> None:
-        filled = FEWEST - len(pending) if fill and self.steady else 0
+        filled = fill - len(pending) if self.steady else 0
         cells = pending + [_Cell(self._filler, i, pending[0].token) for i in range(filled)]
         batch = self._batch
         for i, cell in enumerate(cells):
@@ -298,9 +302,10 @@ class Engine:
         self.api.llama_memory_clear(self._memory, False)
         self._padded = 0
 
-    def load_adapters(self, adapters: Mapping[str, Path]) -> None:
+    def load_adapters(self, adapters: Mapping[str, Adapter]) -> None:
         """Load LoRA adapters (GGUF). Raises AssetError JC201, ModelError JC301 (damaged, or of another base)."""
-        for name, path in adapters.items():
+        for name, wanted in adapters.items():
+            path = wanted.path
             _check_file(path)
             self._library.lines.clear()
             adapter = self.api.llama_adapter_lora_init(self._model, os.fsencode(path))
@@ -310,13 +315,21 @@ class Engine:
                     f"adapter {name} ({path.name}) could not be loaded: damaged, or trained for another base model",
                 ) from self._library.log()
             self._adapters[name] = adapter  # freed with the model
+            count = int(self.api.llama_adapter_get_alora_n_invocation_tokens(adapter))
+            tokens = self.api.llama_adapter_get_alora_invocation_tokens(adapter)[:count] if count else ()
+            self._activations[name] = Activation(not (wanted.activated or count), tuple(int(t) for t in tokens))
+
+    def activation(self, name: str | None) -> Activation:
+        """Where an adapter begins to act. Raises UsageError JC001 naming the known ones."""
+        if name not in self._activations:
+            raise UsageError("JC001", f"unknown adapter {name!r}; known: {name_list(self._adapters)}")
+        return self._activations[name]
 
     def use_adapter(self, name: str | None) -> None:
         """Apply an adapter to what is decoded next, or none. Raises UsageError JC001 naming the known ones."""
         if name == self._adapter:
             return
-        if name is not None and name not in self._adapters:
-            raise UsageError("JC001", f"unknown adapter {name!r}; known: {name_list(self._adapters)}")
+        self.activation(name)
         if name is None:
             status = self.api.llama_set_adapters_lora(self._context, None, 0, None)
         else:

@@ -7,7 +7,8 @@
 Log-probabilities equal those of one full prompt at a time (``benchmarks/choose.py`` prints the difference;
 engine.py says how). Accounting: each request's ``prompt_tokens`` are all its tokens; ``reused_tokens`` those it
 did not have to decode, so the first request of a context carries its prefill. One thread at a time: a second one
-is refused. Adapters are applied to the whole request. This module knows nothing of codes or steps.
+is refused. Plain adapters act on the whole request, activated ones behind the prefix, which all agents then share
+(adapters.py). This module knows nothing of codes or steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from jointcoder.errors import ModelError
+from jointcoder.llm.adapters import Adapter
 from jointcoder.llm.base import (
     Choice,
     Context,
@@ -46,11 +48,12 @@ FILLER = 8  # cells that steady calls may take for a moment
 @dataclass
 class _Branch:
     """A request on its way: a prefix, its own tokens, and the room its answer may take. Requests of one ``group``
-    share their prefix."""
+    share their prefix; ``lead`` is what the base model reads before an adapter is activated."""
 
     index: int
     group: int
     prefix: list[int]
+    lead: list[int]
     suffix: list[int]
     room: int
     sequence: int = -1
@@ -58,14 +61,20 @@ class _Branch:
 
     @property
     def cells(self) -> int:
-        return len(self.suffix) + self.room
+        return len(self.lead) + len(self.suffix) + self.room
+
+    @property
+    def tokens(self) -> int:
+        """All that is read."""
+        return len(self.prefix) + len(self.lead) + len(self.suffix)
 
 
 class LlamaCpp(LanguageModel):
     """A GGUF model in this process.
 
-    ``context_tokens`` bounds one request and the whole cache. ``adapters``: names and LoRA files (GGUF).
-    Raises AssetError JC201 (no such file), ModelError JC301 (cannot be loaded), JC303 (engine not installed).
+    ``context_tokens`` bounds one request and the whole cache. ``adapters``: names and LoRA files (GGUF), plain ones
+    unless said otherwise. Raises AssetError JC201 (no such file), ModelError JC301 (cannot be loaded), JC303 (engine
+    not installed).
     """
 
     def __init__(
@@ -78,7 +87,7 @@ class LlamaCpp(LanguageModel):
         threads: int | None = None,
         gpu_layers: int = 0,
         options: EngineOptions | None = None,
-        adapters: Mapping[str, Path] | None = None,
+        adapters: Mapping[str, Path | Adapter] | None = None,
     ) -> None:
         from jointcoder.llm.chat import Chat
         from jointcoder.llm.engine import Engine
@@ -101,7 +110,7 @@ class LlamaCpp(LanguageModel):
         )
         self._prefixes = Prefixes(engine)
         self._lock = threading.Lock()
-        engine.load_adapters(adapters or {})
+        engine.load_adapters({n: a if isinstance(a, Adapter) else Adapter(a) for n, a in (adapters or {}).items()})
         self.info = ModelInfo(name or path.stem, sha256, context_tokens, engine.facts())
 
     @classmethod
@@ -142,12 +151,12 @@ class LlamaCpp(LanguageModel):
         with self._alone():
             prefix = self._grouped([prompt.context for prompt in prompts])
             branches = [
-                _Branch(i, *prefix[i], self._chat.suffix(p.context, p.instruction, p.opening), max_tokens)
+                _Branch(i, *prefix[i], *self._split(adapter, p.context, p.instruction, p.opening), max_tokens)
                 for i, p in enumerate(prompts)
             ]
             self._check_room(branches)
             results: dict[int, Generation] = {}
-            with self._decoding(adapter):
+            with self._decoding():
                 for wave in self._waves(branches, self.options.parallel):
                     results |= self._write(wave, prompts, grammar, max_tokens, adapter, progress, len(results))
                     self._clear_branches()
@@ -164,7 +173,7 @@ class LlamaCpp(LanguageModel):
         done: int,
     ) -> dict[int, Generation]:
         from jointcoder.llm.answer import Answer
-        from jointcoder.llm.engine import Run
+        from jointcoder.llm.engine import FEWEST, WRITING, Run
 
         answers: list[Answer] = []
         try:
@@ -188,8 +197,8 @@ class LlamaCpp(LanguageModel):
 
             runs = [Run(b.sequence, b.start, b.suffix, "last") for b in wave]
             while runs:
-                # The prompts' own tokens are read steadily; single steps of writing are not worth the filling.
-                self._engine.decode(runs, fill=runs[0].start == wave[order[0]].start, on_logits=take, between=tell)
+                reading = runs[0].start == wave[order[0]].start
+                self._engine.decode(runs, fill=FEWEST if reading else WRITING, on_logits=take, between=tell)
                 order, runs = [], []
                 for i, branch in enumerate(wave):
                     token = following[i]
@@ -204,7 +213,7 @@ class LlamaCpp(LanguageModel):
             branch.index: Generation(
                 text=answer.text,
                 finished=answer.finished,
-                usage=Usage(len(branch.prefix) + len(branch.suffix), kept, answer.tokens),
+                usage=Usage(branch.tokens, kept, answer.tokens),
             )
             for branch, answer, kept in zip(wave, answers, reused, strict=True)
         }
@@ -222,8 +231,7 @@ class LlamaCpp(LanguageModel):
             for i, question in enumerate(questions):
                 score = Scores(self._engine, question.options)
                 scores.append(score)
-                suffix = self._chat.suffix(context, question.text)
-                branches.append(_Branch(i, 0, prefix, suffix, score.longest))
+                branches.append(_Branch(i, 0, prefix, *self._split(adapter, context, question.text), score.longest))
             self._check_room(branches)
             # Options of several tokens are branches of their question's branch: keep sequences for them.
             most = self.options.parallel // (2 if any(score.forced for score in scores) else 1)
@@ -233,7 +241,7 @@ class LlamaCpp(LanguageModel):
                 if progress is not None:
                     progress(len(reused), len(questions))
 
-            with self._decoding(adapter):
+            with self._decoding():
                 for wave in self._waves(branches, most):
                     counts = self._branch(wave, adapter, tell)
                     self._read(wave, scores, tell)
@@ -244,7 +252,7 @@ class LlamaCpp(LanguageModel):
             Choice(
                 question.options,
                 *score.result(),
-                Usage(len(prefix) + len(branch.suffix), reused[branch.index], 0),
+                Usage(branch.tokens, reused[branch.index], 0),
             )
             for question, branch, score in zip(questions, branches, scores, strict=True)
         ]
@@ -301,7 +309,7 @@ class LlamaCpp(LanguageModel):
             if need > limit:
                 raise ModelError(
                     "JC304",
-                    f"the request needs {need} tokens ({len(branch.prefix) + len(branch.suffix)} to read, "
+                    f"the request needs {need} tokens ({branch.tokens} to read, "
                     f"{branch.room} to write), the context holds {limit}",
                     hint="split the text, or raise context_tokens in the settings",
                 )
@@ -335,26 +343,43 @@ class LlamaCpp(LanguageModel):
             yield wave
 
     def _branch(self, wave: Sequence[_Branch], adapter: str | None, tell: Callable[[], None]) -> list[int]:
-        """Prefill the wave's prefixes where they are not kept, and start a branch for each request on them.
+        """Prefill the wave's prefixes where they are not kept, start a branch for each request on them, and apply the
+        adapter to what follows.
 
         Returns how many of each request's tokens need not be decoded: of a context's first request those that
         were kept before, of the others the whole prefix.
         """
+        from jointcoder.llm.engine import Run
+
+        base = adapter if self._engine.activation(adapter).plain else None
         distinct = {branch.group: branch.prefix for branch in wave}
         room = sum(branch.cells for branch in wave) + FILLER
-        self._prefixes.reserve(adapter, list(distinct.values()), room)
+        self._engine.use_adapter(base)
+        self._prefixes.reserve(base, list(distinct.values()), room)
         homes: dict[int, int] = {}
         reused = []
         for i, branch in enumerate(wave):
             branch.sequence, branch.start = self._prefixes.limit + i, len(branch.prefix)
             if branch.group not in homes:
-                kept = self._prefixes.hold(adapter, branch.prefix, between=tell)
+                kept = self._prefixes.hold(base, branch.prefix, between=tell)
                 homes[branch.group] = kept.sequence
                 reused.append(kept.reused)
             else:
                 reused.append(len(branch.prefix))
             self._engine.copy(homes[branch.group], branch.sequence, branch.start)
+        if leads := [Run(branch.sequence, branch.start, branch.lead) for branch in wave if branch.lead]:
+            self._engine.decode(leads, between=tell)
+            for branch in wave:
+                branch.start += len(branch.lead)
+        self._engine.use_adapter(adapter)
         return reused
+
+    def _split(
+        self, adapter: str | None, context: Context, instruction: str, opening: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """The request's own tokens: those the base model reads, and those the adapter reads."""
+        suffix = self._chat.suffix(context, instruction, opening)
+        return self._engine.activation(adapter).split(suffix, adapter=adapter or "")
 
     @property
     def _sequences(self) -> range:
@@ -381,9 +406,8 @@ class LlamaCpp(LanguageModel):
             self._lock.release()
 
     @contextmanager
-    def _decoding(self, adapter: str | None) -> Iterator[None]:
-        """Apply the adapter; whatever goes wrong inside (Ctrl-C too), leave the engine empty and usable."""
-        self._engine.use_adapter(adapter)
+    def _decoding(self) -> Iterator[None]:
+        """Whatever goes wrong inside (Ctrl-C too), leave the engine empty and usable."""
         try:
             yield
         except BaseException:

@@ -214,7 +214,7 @@ def measure(model_path: Path, options: EngineOptions) -> dict[str, Any]:
         middle = time.perf_counter()
         for i in range(WRITTEN_TOKENS):
             step = Run(0, len(tokens) + i, [chosen[-1]], "last")
-            engine.decode([step], fill=False, on_logits=take)
+            engine.decode([step], fill=0, on_logits=take)
         end = time.perf_counter()
     finally:
         engine.close()

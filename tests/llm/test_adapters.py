@@ -6,14 +6,17 @@ The adapters are written here, with random weights: what is tested is that they 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jointcoder.errors import AssetError, ModelError
+from jointcoder.llm.adapters import Activation, Adapter
 from jointcoder.llm.base import Choice, Context, Prompt, Question
 from jointcoder.llm.llamacpp import LlamaCpp
 
@@ -24,13 +27,17 @@ QUESTIONS = [Question(f"Is there {word}?", ("yes", "no")) for word in ("fever", 
 WIDTH, RANK = 576, 4
 
 
-def write_adapter(path: Path, seed: int, *, width: int = WIDTH, scale: float = 0.05) -> Path:
+def write_adapter(
+    path: Path, seed: int, *, width: int = WIDTH, scale: float = 0.05, invocation: Sequence[int] = ()
+) -> Path:
     """A GGUF with one pair of LoRA matrices for the first layer's output projection."""
 
     def text(value: str) -> bytes:
         return struct.pack("<Q", len(value.encode())) + value.encode()
 
     def entry(key: str, value: Any) -> bytes:
+        if isinstance(value, tuple):
+            return text(key) + struct.pack(f"<IIQ{len(value)}I", 9, 4, len(value), *value)
         body = struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<I", 8) + text(value)
         return text(key) + body
 
@@ -46,6 +53,8 @@ def write_adapter(path: Path, seed: int, *, width: int = WIDTH, scale: float = 0
         "adapter.type": "lora",
         "adapter.lora.alpha": 64.0,
     }
+    if invocation:
+        pairs["adapter.alora.invocation_tokens"] = tuple(invocation)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
     head += b"".join(entry(key, value) for key, value in pairs.items())
     offset, data = 0, b""
@@ -61,7 +70,17 @@ def write_adapter(path: Path, seed: int, *, width: int = WIDTH, scale: float = 0
 @pytest.fixture(scope="module")
 def tuned(smallest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
     folder = tmp_path_factory.mktemp("adapters")
-    adapters = {name: write_adapter(folder / f"{name}.gguf", seed) for seed, name in enumerate("ab")}
+    files = {name: write_adapter(folder / f"{name}.gguf", seed) for seed, name in enumerate("ab")}
+    with LlamaCpp(smallest, context_tokens=256) as model:
+        turn = model._engine.tokenize("<|im_start|>assistant\n", special=True)
+        never = model._engine.tokenize("<|im_start|>system\n<|im_end|>", special=True)
+    adapters: dict[str, Path | Adapter] = {
+        **files,
+        "late a": Adapter(files["a"], activated=True),
+        "late b": Adapter(files["b"], activated=True),
+        "turn a": write_adapter(folder / "turn.gguf", 0, invocation=turn),
+        "never a": write_adapter(folder / "never.gguf", 0, invocation=never),
+    }
     with LlamaCpp(smallest, context_tokens=1024, adapters=adapters) as model:
         yield model
 
@@ -91,6 +110,66 @@ def test_what_ran_before_under_another_adapter_changes_nothing(tuned: LlamaCpp) 
     again = tuned.choose(NOTE, QUESTIONS, adapter="a")
     assert again[0].usage.reused_tokens > 0
     assert apart(alone, again) <= 1e-6
+
+
+# ------------------------------------------------------------------------------------------------------- activated
+
+
+def test_activated_adapters_share_the_prefix_of_the_base_model(tuned: LlamaCpp) -> None:
+    tuned._prefixes.forget()
+    base = tuned.choose(NOTE, QUESTIONS)
+    late_a = tuned.choose(NOTE, QUESTIONS, adapter="late a")
+    late_b = tuned.choose(NOTE, QUESTIONS, adapter="late b")
+    own = base[0].usage.prompt_tokens - base[1].usage.reused_tokens
+    for first in (late_a[0], late_b[0]):
+        assert first.usage.prompt_tokens - first.usage.reused_tokens <= own, "the context is not decoded again"
+    plain = tuned.choose(NOTE, QUESTIONS, adapter="a")
+    assert min(apart(base, late_a), apart(late_a, late_b), apart(late_a, plain)) > 0.01
+    assert apart(base, tuned.choose(NOTE, QUESTIONS)) <= 1e-6, "the shared prefix is still the base model's"
+
+
+@pytest.mark.parametrize("name", ["late a", "turn a"])
+def test_an_activated_adapter_answers_alike_whatever_ran_before(tuned: LlamaCpp, name: str) -> None:
+    tuned._prefixes.forget()
+    alone = tuned.choose(NOTE, QUESTIONS, adapter=name)
+    words = tuned.generate([Prompt(NOTE, "Go on.")], max_tokens=6, adapter=name)[0].text
+    tuned._prefixes.forget()
+    for other in ("late b", "b", "a", None):
+        tuned.choose(NOTE, QUESTIONS[:2], adapter=other)
+    assert apart(alone, tuned.choose(NOTE, QUESTIONS, adapter=name)) <= 1e-6
+    assert tuned.generate([Prompt(NOTE, "Go on.")], max_tokens=6, adapter=name)[0].text == words
+
+
+def test_invocation_tokens_say_where_an_adapter_begins(tuned: LlamaCpp) -> None:
+    """The question itself is read by the base model, so the answer differs from that of an adapter acting at once."""
+    turn = tuned.choose(NOTE, QUESTIONS, adapter="turn a")
+    assert apart(turn, tuned.choose(NOTE, QUESTIONS)) > 1e-3
+    assert apart(turn, tuned.choose(NOTE, QUESTIONS, adapter="late a")) > 1e-3
+    assert [c.usage.prompt_tokens for c in turn] == [c.usage.prompt_tokens for c in tuned.choose(NOTE, QUESTIONS)]
+
+
+def test_an_adapter_that_would_never_act_is_an_error(tuned: LlamaCpp) -> None:
+    with pytest.raises(ModelError, match=r"JC305.*never a"):
+        tuned.choose(NOTE, QUESTIONS, adapter="never a")
+    assert tuned.choose(NOTE, QUESTIONS), "the model stays usable"
+
+
+@given(
+    suffix=st.lists(st.integers(0, 3), max_size=12),
+    invocation=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+)
+def test_splitting_loses_no_token(suffix: list[int], invocation: list[int]) -> None:
+    activation = Activation(plain=False, invocation=tuple(invocation))
+    held = any(suffix[i : i + len(invocation)] == invocation for i in range(len(suffix)))
+    if not held:
+        with pytest.raises(ModelError, match="JC305"):
+            activation.split(suffix, adapter="x")
+        return
+    before, after = activation.split(suffix, adapter="x")
+    assert before + after == suffix
+    assert after[: len(invocation)] == invocation
+    rest = after[1:]
+    assert not any(rest[i : i + len(invocation)] == invocation for i in range(len(rest))), "the last occurrence"
 
 
 def test_bad_adapters_are_coded_errors(smallest: Path, tmp_path: Path) -> None:
