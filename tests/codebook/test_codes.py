@@ -56,7 +56,10 @@ def test_the_dot_is_put_back(code: str) -> None:
             ["T36.0X1A", "T40.2X4D"],
             ["T36.0X5A", "T66.XXXA"],
         ),
-        ("adverse effect (T36-T50 with .91)", [], ["T36.91", "T40"]),
+        ("neuropathy (E08-E13 with .41-.42)", ["E11.42", "E08.41"], ["E11.40", "E11.9", "E14.42"]),
+        ("concussion (S06.0X- with 7th character S)", ["S06.0X1S"], ["S06.0X1A", "S06.0X1"]),
+        ("infections classifiable to A00-B99", ["A41.9"], ["C00.0"]),
+        ("open fracture (S52.- with open fracture 7th character)", [], ["S52.001B", "S52"]),
         ("something [in brackets] only", [], ["A00"]),
     ],
 )
@@ -66,3 +69,22 @@ def test_references_in_notes(note: str, inside: list[str], outside: list[str]) -
         assert any(reference.covers(code) for reference in found), code
     for code in outside:
         assert not any(reference.covers(code) for reference in found), code
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("E11.401†G63.2*", "E11401+G632*"),
+        ("e11.401＋g63.2＊", "E11401+G632*"),
+        ("E11.401+G63.2∗", "E11401+G632*"),
+        ("I10.×00×032", "I10X00X032"),
+        ("Ｃ２２．１０１Ｍ８１６００／３", "C22101M81600/3"),
+    ],
+)
+def test_signs_of_the_chinese_editions_are_levelled(written: str, key: str) -> None:
+    assert normalise_code(written) == key
+
+
+@given(st.text("ExI10.+*/† \t\x1f", max_size=12))
+def test_the_short_way_for_plain_codes_is_the_long_way(text: str) -> None:
+    assert normalise_code(text + "†") == normalise_code(text.replace("†", "+") + "+")
