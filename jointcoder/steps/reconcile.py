@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import ClassVar
 
-from jointcoder.codebook.rules import check
+from jointcoder.codebook.rules import check, integral_citation, is_integral
 from jointcoder.records import (
     AssignedCode,
     Finding,
@@ -54,12 +54,14 @@ class Reconcile(base.Step):
             findings += integral
         procedures, dropped = without_parents(state.procedures, tools)
         findings += dropped
-        diagnoses = [with_admission(code, mentions) for code in diagnoses]
-        procedures = [linked(code, diagnoses, mentions) for code in procedures]
         on = edition_date(state.encounter)
+        diagnoses = [with_admission(code, mentions, tools, on) for code in diagnoses]
+        procedures = [linked(code, diagnoses, mentions) for code in procedures]
         diagnoses = allowed_first(diagnoses, tools, state, on)
         codes = [*ranked(diagnoses), *ranked(procedures)]
-        ruled = check(tools.book, codes, on=on, patient=state.encounter.patient)
+        # Present on admission is reported of stays; a visit has no day of admission.
+        stay = state.encounter.admitted is not None
+        ruled = check(tools.book, codes, on=on, patient=state.encounter.patient, inpatient=stay)
         codes = [with_findings(code, ruled) for code in codes]
         flags = self._flags(codes, state, tools)
         yield from ()
@@ -140,10 +142,9 @@ def without_defaults(codes: Sequence[AssignedCode], tools: Tools) -> tuple[list[
 
 def without_integral(codes: Sequence[AssignedCode]) -> tuple[list[AssignedCode], list[Finding]]:
     """The codes without findings that a coded disease explains; each drop is a Finding with its citation."""
-    table = step_data("reconcile")
     kept, findings = [], []
     for code in codes:
-        disease = next((d for rule in table["integral"] for d in codes if _explains(rule, code, d)), None)
+        disease = next((d for d in codes if _explains(d, code)), None)
         if disease is None:
             kept.append(code)
             continue
@@ -153,23 +154,27 @@ def without_integral(codes: Sequence[AssignedCode]) -> tuple[list[AssignedCode],
                 severity=Severity.ADVICE,
                 codes=(code.code, disease.code),
                 message=f"{code.code} {code.name} is integral to {disease.code} and was left out",
-                citation=table["integral_citation"],
+                citation=integral_citation(),
             )
         )
     return kept, findings
 
 
-def _explains(rule: dict[str, list[str]], finding: AssignedCode, disease: AssignedCode) -> bool:
+def _explains(disease: AssignedCode, finding: AssignedCode) -> bool:
     return (
         finding is not disease
         and finding.system in (System.ICD10CM, System.ICD10CN)
-        and finding.code.startswith(tuple(rule["finding"]))
-        and disease.code.startswith(tuple(rule["explained_by"]))
+        and is_integral(finding.code, disease.code)
     )
 
 
-def with_admission(code: AssignedCode, mentions: dict[str, Mention]) -> AssignedCode:
-    """Present on admission Y where the record shows it in what the patient brought along; else left open."""
+def with_admission(
+    code: AssignedCode, mentions: dict[str, Mention], tools: Tools, on: dt.date | None
+) -> AssignedCode:
+    """Exempt where the code is on the exempt list; present on admission where the record shows it in what the patient
+    brought along; else left open. ICD-10-CM Official Guidelines, appendix I."""
+    if "poa-exempt" in tools.book.edits(code.system, code.code, on):
+        return code.with_(present_on_admission=PresentOnAdmission.EXEMPT)
     sections = set(step_data("reconcile")["present_on_admission"]["sections"])
     if any(mentions[m].section in sections for m in code.mentions if m in mentions):
         return code.with_(present_on_admission=PresentOnAdmission.YES)

@@ -1,0 +1,1 @@
+"""What leaves for other systems, or comes from them: one module a format."""
