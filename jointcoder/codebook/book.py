@@ -11,11 +11,11 @@ import datetime as dt
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from jointcoder.codebook.codes import normalise_code
 from jointcoder.codebook.model import FORMAT, NOTE_KINDS, BookInfo, Entry, Note, Notes, Period, Source, Term
@@ -24,6 +24,7 @@ from jointcoder.records import Kind, System
 
 _COLUMNS = "n.id, n.system, n.code, n.name, n.billable, n.level, p.code"
 _FROM = "FROM node n LEFT JOIN node p ON p.id = n.parent"
+T = TypeVar("T")
 _REBUILD = "run `jointcoder setup`, or `jointcoder codebook build NAME --from DIR`"
 
 
@@ -34,6 +35,8 @@ class CodeBook:
         self.path = path
         self.info = info
         self._local = threading.local()
+        self._kept: dict[str, Any] = {}
+        self._keeping = threading.RLock()
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -126,8 +129,9 @@ class CodeBook:
     # ------------------------------------------------------------------------------------------------- hierarchy
 
     def parent(self, system: System, code: str) -> Entry | None:
-        entry = self.get(system, code)
-        return None if entry is None or entry.parent is None else self.get(system, entry.parent)
+        node = self.node_id(system, code)
+        above = () if node is None else self.rows("SELECT parent FROM node WHERE id = ? AND parent NOT NULL", node)
+        return self.entry(above[0][0]) if above else None
 
     def ancestors(self, system: System, code: str) -> tuple[Entry, ...]:
         """From the parent up to the chapter."""
@@ -201,6 +205,15 @@ class CodeBook:
         """The entry of a row number."""
         return self._entries(self.rows(f"SELECT {_COLUMNS} {_FROM} WHERE n.id = ?", node))[0]
 
+    def entries(self, nodes: Sequence[int]) -> dict[int, Entry]:
+        """Row number → entry, for many at once."""
+        found: dict[int, Entry] = {}
+        for first in range(0, len(nodes), 500):
+            part = nodes[first : first + 500]
+            rows = self.rows(f"SELECT {_COLUMNS} {_FROM} WHERE n.id IN ({','.join('?' * len(part))})", *part)
+            found.update(zip((row[0] for row in rows), self._entries(rows), strict=True))
+        return found
+
     def ancestor_ids(self, node: int) -> tuple[int, ...]:
         """Row numbers from the parent up. One look-up a level: a recursive query scans the whole table instead."""
         found: list[int] = []
@@ -219,6 +232,15 @@ class CodeBook:
             self._local.connection = connection
         rows: list[tuple[Any, ...]] = connection.execute(statement, values).fetchall()
         return rows
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What a reader over this book loads once (an index, arrays): made at the first call of that ``name``, then
+        shared by all threads for the life of the book."""
+        with self._keeping:
+            if name not in self._kept:
+                self._kept[name] = make()
+            found: T = self._kept[name]
+            return found
 
     def _system(self, system: System) -> System:
         if system not in self.info.systems:

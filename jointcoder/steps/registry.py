@@ -1,4 +1,7 @@
-"""Component name → step class: the built-in nine, plus plug-ins from the entry-point group ``jointcoder.steps``."""
+"""Component name → step class: the nine stages and the twelve hierarchy tools, plus plug-ins.
+
+Plug-ins come from the entry-point group ``jointcoder.steps``.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,19 @@ BUILT_IN = {
     "validate": "jointcoder.steps.validate:Validate",
     "map_codes": "jointcoder.steps.map_codes:MapCodes",
     "reconcile": "jointcoder.steps.reconcile:Reconcile",
+    # The hierarchy tools, under MedDCR's names.
+    "load_taxonomy": "jointcoder.steps.wording:LoadTaxonomy",
+    "text_to_codes": "jointcoder.steps.wording:TextToCodes",
+    "code_to_text": "jointcoder.steps.wording:CodeToText",
+    "get_parent": "jointcoder.steps.walk:GetParent",
+    "get_ancestors": "jointcoder.steps.walk:GetAncestors",
+    "get_children": "jointcoder.steps.walk:GetChildren",
+    "get_descendants": "jointcoder.steps.walk:GetDescendants",
+    "is_ancestor": "jointcoder.steps.hierarchy:IsAncestor",
+    "is_descendant": "jointcoder.steps.hierarchy:IsDescendant",
+    "get_nearest_common_ancestor": "jointcoder.steps.hierarchy:GetNearestCommonAncestor",
+    "is_leaf": "jointcoder.steps.hierarchy:IsLeaf",
+    "is_valid_code": "jointcoder.steps.hierarchy:IsValidCode",
 }
 
 

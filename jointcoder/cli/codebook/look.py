@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,24 +57,32 @@ def search(
     lang: Annotated[str | None, typer.Option("--lang", help="Language of the words: en, es, zh.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many codes a kind.")] = 10,
     billable: Annotated[bool, typer.Option("--billable", help="Assignable codes only.")] = False,
+    source: Annotated[
+        str | None, typer.Option("--source", help="lexical (words), dense (meaning) or fused; all there is by default.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find codes by wording."""
     from jointcoder.codebook.lookup import Lookup
 
-    lookup = Lookup(open_book(book))
+    dense = "on" if source == "dense" else "off" if source == "lexical" else "auto"
+    lookup = Lookup(open_book(book), dense=dense)
     hits = [
         hit
         for one in _kinds(kind)
-        for hit in lookup.search(text, kind=one, lang=lang, k=k, billable=True if billable else None)
+        for hit in lookup.search(
+            text, kind=one, lang=lang, k=k, billable=True if billable else None, source=source or "fused"
+        )
     ]
+    if lookup.notice:
+        common.warn("JC002", f"searched by words only: {lookup.notice}")
     if as_json:
         fields = ("system", "code", "name", "term", "lang", "score")
         values = [{name: getattr(hit, name) for name in fields} | {"sources": list(hit.sources)} for hit in hits]
         common.put_json(values)
     else:
-        rows = [(hit.system, hit.code, f"{hit.score:.3f}", hit.name, hit.term) for hit in hits]
-        table(("system", "code", "score", "name", "matched wording"), rows)
+        rows = [(hit.system, hit.code, f"{hit.score:.3f}", ", ".join(hit.sources), hit.name, hit.term) for hit in hits]
+        table(("system", "code", "score", "found by", "name", "matched wording"), rows)
 
 
 @app.command()
@@ -86,6 +95,10 @@ def show(code: str, book: BookOption = None, as_json: JsonOption = False) -> Non
         raise CodeBookError("JC501", f"unknown code {code!r} in the code book {opened.info.id}", hint=hint)
     if as_json:
         common.put_json(_described(opened, entry))
+    elif sys.stdout.isatty():
+        from jointcoder.cli.codebook.branch import branch
+
+        common.stdout().print(branch(opened, entry))
     else:
         table(("", "code", "text"), list(_lines(opened, entry)))
 
