@@ -81,7 +81,8 @@ def adopt(entries: Iterable[Asset], directory: Path, settings: Settings) -> set[
 
     wanted = {entry.size: entry for entry in entries}
     found: set[Path] = set()
-    for path in sorted(p for p in directory.iterdir() if p.is_file()):
+    places = (*directory.glob("*"), *directory.glob("*/*"))
+    for path in sorted(p for p in places if p.is_file()):
         entry = wanted.get(path.stat().st_size)
         if entry is None:
             continue
@@ -131,7 +132,7 @@ def _readable(entry: Asset, settings: Settings, *, offline: bool) -> Path:
 def _own_files(book: Book, directory: Path) -> dict[str, Path]:
     from jointcoder.codebook.build import find_sources
 
-    return find_sources(directory)
+    return find_sources(directory, book.name)
 
 
 def _warn(book: Book, missing: Mapping[str, tuple[Asset, AssetError]]) -> None:

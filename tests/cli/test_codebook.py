@@ -31,8 +31,8 @@ def test_info(cache: Path) -> None:
     ran = jointcoder("codebook", "info", "--book", NAME, "--json", cache=cache)
     facts = json.loads(ran.stdout)
     assert facts["systems"] == {
-        "ICD-10-CN": {"billable": 3, "entries": 6},
-        "ICD-9-CM-3": {"billable": 1, "entries": 4},
+        "ICD-10-CN": {"billable": 3, "entries": 8},
+        "ICD-9-CM-3": {"billable": 1, "entries": 5},
     }
     assert facts["installed"] == [NAME]
     assert [source["name"] for source in facts["sources"]] == ["icd10_guolin2.tsv", "icd9cm3_yb_procedures.tsv"]
@@ -50,9 +50,13 @@ def test_search_in_a_pipe_is_tab_separated(cache: Path) -> None:
 def test_show(cache: Path) -> None:
     shown = json.loads(jointcoder("codebook", "show", "i10x00X002", "--book", NAME, "--json", cache=cache).stdout)
     assert (shown["code"], shown["billable"]) == ("I10.x00x002", True)
-    assert [one["code"] for one in shown["ancestors"]] == ["I10.x00", "I10"]
+    assert [one["code"] for one in shown["ancestors"]] == ["I10.x00", "I10", "I00-I99"]
     plain = jointcoder("codebook", "show", "E11", "--book", NAME, cache=cache).stdout
-    assert plain.splitlines() == ["category (not assignable)\tE11\t2型糖尿病", "below\tE11.9\t2型糖尿病"]
+    assert plain.splitlines() == [
+        "chapter\tE00-E90\t内分泌、营养和代谢疾病",
+        "category (not assignable)\tE11\t2型糖尿病",
+        "below\tE11.9\t2型糖尿病",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_show(cache: Path) -> None:
         (("info", "--book", "us-2026"), "JC203", 5),
         (("build", "cn-nowhere", "--from", "."), "JC206", 5),
         (("build", NAME, "--from", "./no-such-folder"), "JC001", 2),
-        (("build", "us-2026", "--from", "./tests"), "JC001", 2),
+        (("build", "us-2026", "--from", "./benchmarks"), "JC001", 2),
     ],
 )
 def test_errors_have_a_code_and_an_exit_status(cache: Path, arguments: tuple[str, ...], code: str, status: int) -> None:

@@ -21,14 +21,14 @@ TABULAR, PCS = (FIXTURES / "tabular.xml").read_bytes(), (FIXTURES / "icd10pcs_co
 
 def manifest(**kept: Path) -> tuple[Book, Manifest]:
     """A manifest whose files can be had only where ``kept`` says so."""
-    roles = {"tabular": ("icd10cm-tabular-2099.xml", TABULAR), "pcs": ("icd10pcs-codes-2099.txt", PCS)}
-    text = '[[book]]\nname = "us-2099"\nbuilder = "us"\nneeded = { tabular = "tabular", pcs = "pcs" }\n'
+    roles = {"tabular": ("icd10cm-tabular-2026.xml", TABULAR), "pcs": ("icd10pcs-codes-2026.txt", PCS)}
+    text = '[[book]]\nname = "us-2026"\nbuilder = "us"\nneeded = { tabular = "tabular", pcs = "pcs" }\n'
     for role, (file, data) in roles.items():
         sources = f'[{{ file = "{kept[role]}" }}]' if role in kept else "[]"
         text += f'[[source]]\nname = "{role}"\nfile = "{file}"\nsize = {len(data)}\nsha256 = "{sha256(data)}"\n'
         text += f'licence = "none"\nsources = {sources}\n'
     found = Manifest.read(text, BookSource, "source", "test.toml")
-    return found.book("us-2099"), found
+    return found.book("us-2026"), found
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     place = tmp_path / "official"
     place.mkdir()
     (place / "renamed by somebody.xml").write_bytes(TABULAR)
-    (place / "icd10pcs-codes-2099.txt").write_bytes(PCS)
+    (place / "icd10pcs-codes-2026.txt").write_bytes(PCS)
     return place
 
 
@@ -50,7 +50,7 @@ def test_the_manifests_files_are_known_by_content_and_kept(folder: Path, tmp_pat
 
 
 def test_a_file_of_ones_own_goes_before_the_manifests(folder: Path, tmp_path: Path) -> None:
-    own = folder / "icd10pcs-codes-2099.txt"
+    own = folder / "icd10pcs-codes-2026.txt"
     own.write_bytes(PCS + b"0DTJ0ZZ Resection of Appendix, Open Approach, our own\n")
     away = tmp_path / "away.txt"
     away.write_bytes(PCS)
