@@ -19,7 +19,7 @@ from jointcoder.codebook.editions import Editions, covers
 from jointcoder.codebook.lookup import Lookup
 from jointcoder.errors import UsageError, name_list
 from jointcoder.llm.base import LanguageModel
-from jointcoder.llm.load import open_model
+from jointcoder.llm.load import cached, needs_file, open_model
 from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
 from jointcoder.settings import Settings
 from jointcoder.steps.base import Step, Tools, edition_date
@@ -196,10 +196,13 @@ class Coder:
     def _open_model(self, name: str | None) -> LanguageModel:
         from jointcoder.assets import resolve_model
 
+        if not needs_file(self.settings.backend):
+            return cached(open_model(self.settings, name=name), self.settings)
         found = resolve_model(self.settings, name or self.settings.model)
-        return open_model(
+        model = open_model(
             self.settings, path=found.path, name=found.name, sha256=found.sha256, backend=self.settings.backend
         )
+        return cached(model, self.settings)
 
     def _record(self, outcome: Outcome) -> CodedRecord:
         state = outcome.state

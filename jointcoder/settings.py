@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jointcoder.errors import UsageError
 
@@ -31,6 +31,15 @@ class Settings(BaseModel):
     threads: int | None = None
     gpu_layers: int = 0
     data: Path | None = None
+    # Backend "http" only. The key is no setting: it is read from JOINTCODER_API_KEY and never written anywhere.
+    server_url: str = "http://127.0.0.1:8080/v1"
+    server_model_sha256: str = ""  # servers do not tell it; it goes into records and lets completions be cached
+    server_timeout_s: float = Field(120.0, gt=0)
+    server_retries: int = Field(4, ge=0)
+    server_concurrency: int = Field(8, ge=1)
+    server_adapters: dict[str, str] = {}  # adapter → the server's model name, where the two differ
+    allow_remote: bool = False  # let notes go to a server whose address is not a private one
+    completion_cache_mb: int = Field(0, ge=0)  # 0: no completion cache
 
     @classmethod
     def load(cls, **flags: Any) -> Self:
@@ -51,6 +60,11 @@ class Settings(BaseModel):
     @cached_property
     def books_dir(self) -> Path:
         return self.cache.expanduser() / "codebooks"
+
+    @cached_property
+    def vectors_dir(self) -> Path:
+        """Vectors of every text embedded so far: what makes rebuilding a code book with vectors cheap."""
+        return self.cache.expanduser() / "vectors"
 
     @cached_property
     def sources_dir(self) -> Path:

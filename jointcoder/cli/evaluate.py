@@ -37,6 +37,7 @@ def evaluate(
     resume: Annotated[bool, typer.Option(help="Use records of an earlier, interrupted run.")] = True,
     baseline: Annotated[Path | None, typer.Option(help="Predictions of an earlier run to compare with.")] = None,
     train: Annotated[Path | None, typer.Option(help="Training corpus, for figures by code frequency.")] = None,
+    cache: Annotated[int | None, typer.Option(min=0, help="Keep the model's answers, up to so many megabytes.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Code a labelled corpus and print precision, recall, F1 and the other measures."""
@@ -47,7 +48,7 @@ def evaluate(
     from jointcoder.cli.code import systems
     from jointcoder.settings import Settings
 
-    settings = Settings.load()
+    settings = Settings.load(completion_cache_mb=cache)
     wanted = systems([system] if system else None)
     data = _found(data, settings)
     for other in (baseline, data, train):

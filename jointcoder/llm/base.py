@@ -2,6 +2,8 @@
 
     LanguageModel
     ├── LlamaCpp   in process, one prefill, questions as branches     (llamacpp.py)
+    ├── Http       a server that speaks OpenAI's wire format          (http.py)
+    ├── Cached     another one, with its answers kept on disk         (cache.py)
     └── Scripted   answers from a table or a function, for tests      (scripted.py)
 
 A request is a shared ``Context`` (system message plus the record or a part of it) followed by an instruction or a

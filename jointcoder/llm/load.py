@@ -7,7 +7,8 @@ This module knows nothing of manifests: the caller says which file it is and wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -20,6 +21,7 @@ from jointcoder.settings import Settings
 
 GROUP = "jointcoder.backends"
 BUILT_IN = {
+    "http": "jointcoder.llm.http:Http",
     "llamacpp": "jointcoder.llm.llamacpp:LlamaCpp",
     "scripted": "jointcoder.llm.scripted:Scripted",
 }
@@ -27,8 +29,21 @@ OPTIONS_FILE = "engine.json"  # in the cache folder; written by ``doctor``
 
 
 @dataclass(frozen=True)
+class Server:
+    """A model server, for the backends that ask one. ``adapters``: adapter → the server's model name."""
+
+    url: str = "http://127.0.0.1:8080/v1"
+    timeout_s: float = 120.0
+    retries: int = 4
+    concurrency: int = 8
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    allow_remote: bool = False
+
+
+@dataclass(frozen=True)
 class Opening:
-    """What a backend gets to open a model with. ``options`` is None where this machine was never probed."""
+    """What a backend gets to open a model with. ``options`` is None where this machine was never probed; ``name`` is
+    "" where a backend without a weights file was not told which model."""
 
     path: Path
     name: str
@@ -37,6 +52,7 @@ class Opening:
     threads: int | None = None
     gpu_layers: int = 0
     options: EngineOptions | None = None
+    server: Server = field(default_factory=Server)
 
 
 def open_model(
@@ -52,26 +68,63 @@ def open_model(
     The engine options that ``doctor`` saved for this model and machine are applied. Raises UsageError JC001
     (unknown backend, naming the known ones) and whatever the backend raises.
     """
-    path = path or settings.models_dir / f"{settings.model}.gguf"
     opener = _backend(backend or settings.backend)
+    if not _needs_file(opener):
+        # The settings' default model is a file; a server knows its own, unless the user names one.
+        named = settings.model if "model" in settings.model_fields_set else ""
+        path, name, sha256 = Path(), name or named, sha256 or settings.server_model_sha256
+    else:
+        path = path or settings.models_dir / f"{settings.model}.gguf"
+        name = name or path.stem
     model: LanguageModel = opener.open(
         Opening(
             path=path,
-            name=name or path.stem,
+            name=name,
             sha256=sha256,
             context_tokens=settings.context_tokens,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
             options=load_options(settings.cache / OPTIONS_FILE, path),
+            server=Server(
+                url=settings.server_url,
+                timeout_s=settings.server_timeout_s,
+                retries=settings.server_retries,
+                concurrency=settings.server_concurrency,
+                adapters=settings.server_adapters,
+                allow_remote=settings.allow_remote,
+            ),
         )
     )
     return model
+
+
+def cached(model: LanguageModel, settings: Settings) -> LanguageModel:
+    """``model``, behind the completion cache where the settings ask for one. Raises UsageError JC001 and AssetError
+    JC205 as :class:`jointcoder.llm.cache.Cached`, the model closed."""
+    if not settings.completion_cache_mb:
+        return model
+    from jointcoder.llm.cache import Cached
+
+    try:
+        return Cached(model, settings.cache / "completions", settings.completion_cache_mb * 2**20)
+    except BaseException:
+        model.close()
+        raise
+
+
+def needs_file(backend: str) -> bool:
+    """Whether ``backend`` opens a weights file on this machine. Raises UsageError JC001 (unknown backend)."""
+    return _needs_file(_backend(backend))
 
 
 def backends() -> dict[str, EntryPoint]:
     """The known backends by name: built-in ones and those of installed packages."""
     known = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
     return known | {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _needs_file(opener: Any) -> bool:
+    return bool(getattr(opener, "needs_file", True))
 
 
 def _backend(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ SMALLEST = "smollm2-135m-instruct-q4_1"
 
 
 def weights(name: str) -> Path:
+    # As native.py does, but before the next line loads the native library: spinning threads ruin busy neighbours.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     path = Settings.load().models_dir / f"{name}.gguf"
     if not path.is_file():
