@@ -81,7 +81,8 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A wording of an entry: its language, and whether it is a ``name``, an ``inclusion`` term or an ``include``."""
+    """A wording of an entry: its language, and whether it is a ``name``, an ``inclusion`` term, an ``include`` or a
+    line of the ``index`` (of ``external`` causes)."""
 
     text: str
     lang: str

@@ -11,8 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 _BRACKETS = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])")
+_MODIFIERS = re.compile(r"\(([^()]*)\)")
 _CODES = re.compile(r"\s*\((?:[A-Z]\d[0-9A-Z.\-]*[,\s]*)+\)")
 _HAN_BRACKETS = re.compile(r"[（(\[【][^（()）\[\]【】]*[）)\]】]")
+INDEX, EXTERNAL = INDEX_KINDS = ("index", "external")
+"""Kinds of wordings that come from the alphabetic index and from the index of external causes."""
+
 _LONGEST = 14  # words of an includes note beyond which it is a sentence, not a wording
 
 
@@ -21,6 +25,8 @@ def variants(text: str, *, kind: str, language: str, connectives: Mapping[str, s
 
     "Hypo-osmolality and hyponatremia" is looked for by either part: "and" means "and/or" in titles (I.A.14). An
     ``include`` note that is a sentence yields nothing. "Osteoarthritis of knee" is also "knee osteoarthritis".
+    A line of the index ("Angina, unstable (accelerated)") is looked for as it is spoken, and with each of its
+    modifiers.
     ``connectives``: word → ``either`` or ``inverse`` (`data/<language>/connectives.tsv`).
     """
     text = _CODES.sub("", text)
@@ -29,6 +35,9 @@ def variants(text: str, *, kind: str, language: str, connectives: Mapping[str, s
         bare = _HAN_BRACKETS.sub("", text)
         if bare.strip() and bare != text:
             yield bare, False
+        return
+    if kind in INDEX_KINDS:
+        yield from _of_index(text)
         return
     if kind == "include" and len(text.split()) > _LONGEST:
         return
@@ -49,3 +58,13 @@ def variants(text: str, *, kind: str, language: str, connectives: Mapping[str, s
         elif role == "inverse" and place and after and not connectives.keys() & {*words[:place], *words[place + 1 :]}:
             yield ", ".join((f"{after} {before}", *rest)), False
             return
+
+
+def _of_index(text: str) -> Iterator[tuple[str, bool]]:
+    """The path as it is spoken, then with each non-essential modifier: any of them may be said (I.A.7)."""
+    bare = _BRACKETS.sub("", text).strip(" ,")
+    main, *subterms = (part.strip() for part in bare.split(","))
+    spoken = f"{subterms[0]} {main}" if len(subterms) == 1 else bare
+    yield spoken, False
+    for modifier in _MODIFIERS.findall(text):
+        yield f"{modifier} {spoken}", False

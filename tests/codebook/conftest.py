@@ -122,3 +122,14 @@ def shared_books() -> Path:
     if not folder.is_dir():
         pytest.skip("no official code-book files (set JOINTCODER_BOOKS)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def official(shared_books: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, CodeBook]:
+    """The Chinese editions, built from the official files; the procedures that two of them share are built once."""
+    folder = tmp_path_factory.mktemp("official")
+    files = shared_books / "cn"
+    for edition in ("cn-guolin2", "cn-bj601"):
+        build_cn(edition, files, folder / edition)
+    build_cn("cn-yb2", {"diagnoses": files / "icd10_yb_diagnoses.tsv"}, folder / "cn-yb2")
+    return {name: CodeBook.open(folder / name) for name in ("cn-guolin2", "cn-yb2", "cn-bj601")}

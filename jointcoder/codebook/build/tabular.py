@@ -14,10 +14,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.parsers.expat import ExpatError
 
+from jointcoder.codebook.build.files import malformed, parse_xml, text_of
 from jointcoder.codebook.build.writer import Draft
-from jointcoder.errors import CodeBookError
 from jointcoder.records import System
 
 NOTE_TAGS = {
@@ -64,23 +63,18 @@ _Sevenths = tuple[tuple[str, str], ...]
 
 def read_tabular(path: Path) -> tuple[str, list[Draft]]:
     """(edition year, nodes in pre-order). CodeBookError JC502 naming file and line when the file is malformed."""
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as error:
-        raise CodeBookError("JC502", f"{path.name}, line {error.position[0]}: not well-formed XML") from None
-    except (OSError, ExpatError) as error:
-        raise CodeBookError("JC502", f"{path.name}: cannot be read ({type(error).__name__})") from None
+    root = parse_xml(path, "ICD10CM.tabular", "an ICD-10-CM tabular list")
     chapters = root.findall("chapter")
-    if root.tag != "ICD10CM.tabular" or not chapters:
-        raise CodeBookError("JC502", f"{path.name}, line 1: not an ICD-10-CM tabular list (root <{root.tag}>)")
+    if not chapters:
+        raise malformed(path, "the tabular list holds no chapters", line=1)
     drafts: list[Draft] = []
     for chapter in chapters:
-        _Reader(path.name, drafts).node(chapter, None, "chapter", (), ())
-    return (root.findtext("version") or "").strip(), drafts
+        _Reader(path, drafts).node(chapter, None, "chapter", (), ())
+    return text_of(root.find("version")), drafts
 
 
 class _Reader:
-    def __init__(self, file: str, drafts: list[Draft]) -> None:
+    def __init__(self, file: Path, drafts: list[Draft]) -> None:
         self._file, self._drafts = file, drafts
 
     def node(
@@ -91,11 +85,11 @@ class _Reader:
         sevenths: _Sevenths,
         withdrawn: tuple[Withdrawal, ...],
     ) -> None:
-        code = _text(element.find("name")) or element.get("id", "")
-        name = _text(element.find("desc"))
+        code = text_of(element.find("name")) or element.get("id", "")
+        name = text_of(element.find("desc"))
         if not code or not name:
             where = code or (self._drafts[parent].code if parent is not None else "the first chapter")
-            raise CodeBookError("JC502", f"{self._file}, at {where}: an entry has no code or no title")
+            raise malformed(self._file, "an entry has no code or no title", at=where)
         if level == "block" and "-" not in code:
             code = f"{code}-{code}"  # a block of one category would bear the category's code
         number = len(self._drafts)
@@ -134,19 +128,15 @@ def _notes(element: ET.Element) -> Iterator[tuple[str, str, str]]:
         if child.tag == "sevenChrDef":
             yield from _sevenths(child)
         elif kind := NOTE_TAGS.get(child.tag):
-            yield from ((kind, "", text) for note in child if (text := _text(note)))
+            yield from ((kind, "", text) for note in child if (text := text_of(note)))
 
 
 def _sevenths(element: ET.Element) -> Iterator[tuple[str, str, str]]:
     found: list[tuple[str, str]] = []
     for child in element:
         if child.tag == "extension":
-            found.append((child.get("char", ""), _text(child)))
+            found.append((child.get("char", ""), text_of(child)))
         elif found and child.tag == "note":  # the definition goes on in a note
             label, text = found[-1]
-            found[-1] = (label, f"{text}/{_text(child)}")
+            found[-1] = (label, f"{text}/{text_of(child)}")
     yield from (("seventh_characters", label, text) for label, text in found)
-
-
-def _text(element: ET.Element | None) -> str:
-    return "" if element is None else " ".join("".join(element.itertext()).split())

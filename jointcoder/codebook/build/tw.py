@@ -1,41 +1,68 @@
-"""Taiwan's ICD-10-CM/PCS 2023 table (xlsx of the National Health Insurance Administration) → simplified Chinese names.
+"""Taiwan's ICD-10-CM/PCS table → simplified Chinese names.
 
-Characters are converted (opencc `t2s`), words are not: Taiwanese terms stay Taiwanese. Names of FY2023 are given to
-the codes that still exist; new codes have none.
+Either the workbook of the National Health Insurance Administration (xlsx, a sheet for each system) or a table for
+each system, tab-separated and perhaps compressed:
+
+    code    billable    name_en    name_zh_tw    name_zh_cn_t2s
+
+Of the workbook the characters are converted (opencc `t2s`), words are not: Taiwanese terms stay Taiwanese. Names of
+one year are given to the codes that still exist; new codes have none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from jointcoder.codebook.build.files import malformed, rows_of
+from jointcoder.codebook.build.workbook import DAMAGED, Workbook
 from jointcoder.codebook.codes import normalise_code
-from jointcoder.errors import CodeBookError, UsageError
 from jointcoder.records import System
 
 SHEETS = {"ICD-10-CM": System.ICD10CM, "ICD-10-PCS": System.ICD10PCS}
+COLUMNS = ("code", "name_en", "name_zh_cn_t2s")
+
+Key = tuple[System, str]
 
 
-def read_names(path: Path) -> Mapping[tuple[System, str], str]:
-    """(system, normalised code) → simplified Chinese name. CodeBookError JC502, UsageError JC002."""
-    try:
-        from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
-    except ImportError:
-        hint = "install jointcoder[books], or build without Chinese names"
-        raise UsageError("JC002", "reading xlsx needs openpyxl", hint=hint) from None
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A line of the table: English and simplified Chinese name, either may be empty."""
+
+    english: str
+    chinese: str
+
+
+def read_names(path: Path, system: System | None = None) -> Mapping[Key, Names]:
+    """(system, normalised code) → names; ``system``: that of a tab-separated table. CodeBookError JC502."""
+    if system is None:
+        return _read_workbook(path)
+    found = {
+        (system, normalise_code(row["code"])): Names(*(" ".join(row[name].split()) for name in COLUMNS[1:]))
+        for _, row in rows_of(path, COLUMNS, delimiter="\t")
+        if row["code"]
+    }
+    if not found:
+        raise malformed(path, "the table holds no codes", line=2)
+    return found
+
+
+def _read_workbook(path: Path) -> Mapping[Key, Names]:
     from opencc import OpenCC
 
     simplify = OpenCC("t2s").convert
-    found: dict[tuple[System, str], str] = {}
+    found: dict[Key, Names] = {}
     try:
-        book = load_workbook(path, read_only=True)
+        book = Workbook(path)
         for title, system in SHEETS.items():
-            for code, _, _, name, *_ in book[title].iter_rows(min_row=2, max_col=4, values_only=True):
-                if code and name:
-                    found[system, normalise_code(str(code))] = " ".join(simplify(str(name)).split())
+            rows = [row for row in book.rows(title, columns=4) if row[0].strip()][1:]
+            # One call for all names: a call costs more than a name.
+            chinese = simplify("\n".join(" ".join(row[3].split()) for row in rows)).split("\n")
+            for (code, _, english, _), name in zip(rows, chinese, strict=True):
+                found[system, normalise_code(code)] = Names(" ".join(english.split()), name)
         book.close()
-    except (OSError, KeyError, ValueError, InvalidFileException) as error:
-        problem = f"{path.name}: expected the sheets {', '.join(SHEETS)} ({type(error).__name__})"
-        raise CodeBookError("JC502", problem) from None
+    except DAMAGED as error:
+        problem = f"expected a workbook with the sheets {', '.join(SHEETS)} ({type(error).__name__})"
+        raise malformed(path, problem) from None
     return found

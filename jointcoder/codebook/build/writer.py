@@ -12,7 +12,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -22,11 +22,15 @@ from jointcoder.codebook.analysis import PART, Analyser, Tables, analyser
 from jointcoder.codebook.codes import normalise_code
 from jointcoder.codebook.model import FORMAT, BookInfo, Source
 from jointcoder.codebook.postings import Document, Postings
-from jointcoder.codebook.wordings import variants
+from jointcoder.codebook.wordings import EXTERNAL, INDEX, INDEX_KINDS, variants
 from jointcoder.errors import AssetError, CodeBookError
 from jointcoder.records import Kind, System
 
 Progress = Callable[[int, int], None]
+_Row = tuple[Any, ...]
+_Bag = tuple[frozenset[str], int, int]
+
+BATCH = 2000  # nodes stored at once
 
 _SCHEMA = """
 CREATE TABLE node (id INTEGER PRIMARY KEY, system TEXT NOT NULL, code TEXT NOT NULL, key TEXT NOT NULL,
@@ -241,35 +245,34 @@ def _write_nodes(connection: sqlite3.Connection, plan: Plan, progress: Callable[
         if parent is not None:
             last[parent] = max(last[parent], last[number])
     digest = hashlib.sha256(f"format {FORMAT} tables {own_tables()} edition {plan.edition}".encode())
-    for number, draft in enumerate(drafts):
-        key = normalise_code(draft.code)
-        row = (
-            number,
-            draft.system,
-            draft.code,
-            key,
-            draft.name,
-            draft.level,
-            draft.billable,
-            draft.parent,
-            last[number],
-        )
-        connection.execute("INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?)", row)
-        terms = [
-            (plan.language, "name", draft.name),
-            *((lang, "name", text) for lang, text in draft.names.items() if lang != plan.language),
-        ]
-        terms = list(dict.fromkeys((*terms, *draft.terms))) if draft.listed else []
-        names = {plan.language: draft.name, **draft.names}
-        connection.executemany(
-            "INSERT INTO name VALUES (?,?,?)", [(number, lang, text) for lang, text in names.items()]
-        )
-        connection.executemany("INSERT INTO term VALUES (NULL,?,?,?,?)", [(number, *term) for term in terms])
-        notes = [(number, position, *note) for position, note in enumerate(draft.notes)]
+    rows: list[_Row] = []
+    names: list[_Row] = []
+    wordings: list[_Row] = []
+    notes: list[_Row] = []
+
+    def store() -> None:
+        connection.executemany("INSERT INTO node VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        connection.executemany("INSERT INTO name VALUES (?,?,?)", names)
+        connection.executemany("INSERT INTO term VALUES (NULL,?,?,?,?)", wordings)
         connection.executemany("INSERT INTO note VALUES (?,?,?,?,?)", notes)
-        digest.update(json.dumps([row, terms, notes], ensure_ascii=False).encode())
-        if number % 2000 == 0:
+        digest.update(json.dumps([rows, names, wordings, notes], ensure_ascii=False).encode())
+        for batch in (rows, names, wordings, notes):
+            batch.clear()
+
+    for number, draft in enumerate(drafts):
+        key, level = normalise_code(draft.code), draft.level
+        up = draft.parent
+        rows.append((number, draft.system, draft.code, key, draft.name, level, draft.billable, up, last[number]))
+        held = {plan.language: draft.name, **draft.names}
+        names += [(number, lang, text) for lang, text in held.items()]
+        if draft.listed:
+            titles = ((lang, "name", text) for lang, text in held.items())
+            wordings += [(number, *term) for term in dict.fromkeys((*titles, *draft.terms))]
+        notes += [(number, position, *note) for position, note in enumerate(draft.notes)]
+        if number % BATCH == BATCH - 1:
+            store()
             progress(number)
+    store()
     periods = [(p.system, p.key, p.start, p.end) for p in plan.periods]
     edits = [(e.system, e.key, e.name, e.start, e.end) for e in plan.edits]
     connection.executemany("INSERT OR REPLACE INTO period VALUES (?,?,?,?)", periods)
@@ -284,8 +287,7 @@ def _write_table(connection: sqlite3.Connection, table: Table, digest: Any) -> N
         marks = ",".join("?" * len(table.rows[0]))
         connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", table.rows)
     digest.update(table.name.encode())
-    for row in table.rows:
-        digest.update(json.dumps(row, ensure_ascii=False).encode())
+    digest.update(json.dumps(table.rows, ensure_ascii=False).encode())
 
 
 def shard_name(language: str, system: System) -> str:
@@ -308,21 +310,56 @@ def _write_index(connection: sqlite3.Connection, folder: Path, language: str, sy
 
 
 def _documents(connection: sqlite3.Connection, language: str, system: System, engine: Analyser) -> Iterator[Document]:
-    rows: Iterable[tuple[int, int, str, str]] = connection.execute(
-        "SELECT t.id, t.node, t.kind, t.text FROM term t JOIN node n ON n.id = t.node"
+    rows: Iterable[tuple[int, int, str, str, int]] = connection.execute(
+        "SELECT t.id, t.node, t.kind, t.text, n.billable FROM term t JOIN node n ON n.id = t.node"
         " WHERE t.lang = ? AND n.system = ? AND n.level != 'chapter' AND n.level != 'block' ORDER BY t.id",
         (language, system),
     )
     procedures = system.kind is Kind.PROCEDURE
     connectives = {row[0]: row[1] for row in engine.tables.get("connectives")}
-    for term, node, kind, text in rows:
+    owners: dict[_Bag, list[int]] = {}
+    lines: list[tuple[_Bag, Document]] = []
+    for term, node, kind, text, billable in rows:
         seen: set[str] = set()
         for wording, part in variants(text, kind=kind, language=language, connectives=connectives):
             found = engine.analyse(wording, procedures=procedures)
-            if not found.words or found.key in seen:
+            key = found.key
+            if not found.words or key in seen:
                 continue
-            seen.add(found.key)
+            seen.add(key)
             words: dict[str, bool] = {}
             for word in found.words:
                 words[word.text] = words.get(word.text, True) and word.aside
-            yield Document(term, node, words, found.key, found.side, found.marks | (PART if part else 0))
+            bag = (frozenset(words), found.side, found.marks)
+            if kind == EXTERNAL or (kind == INDEX and len(words) == 1):
+                key = ""  # a word such as "age" or "fall" is no condition wherever it stands in running text
+            if system is System.ICD10PCS and kind != INDEX and not billable:
+                key = ""  # nor is "occlusion of the carotid artery" an operation
+            document = Document(term, node, words, key, found.side, found.marks | (PART if part else 0))
+            if kind in INDEX_KINDS:
+                lines.append((bag, document))
+            else:
+                owners.setdefault(bag, []).append(node)
+                yield document
+    yield from _of_index(lines, owners, _last_below(connection, system))
+
+
+def _last_below(connection: sqlite3.Connection, system: System) -> dict[int, int]:
+    return dict(connection.execute("SELECT id, last FROM node WHERE system = ?", (system,)))
+
+
+def _of_index(
+    lines: Iterable[tuple[_Bag, Document]], owners: Mapping[_Bag, Sequence[int]], last: Mapping[int, int]
+) -> Iterator[Document]:
+    """Lines of the index that say something else than the titles, each bag of words once a node.
+
+    A wording that is a title belongs to its code; the index may only lead on from a heading to a code below it.
+    """
+    given: set[tuple[int, _Bag]] = set()
+    for bag, document in lines:
+        titles = owners.get(bag, ())
+        if titles and not any(node < document.node <= last[node] for node in titles):
+            continue
+        if document.node not in titles and (document.node, bag) not in given:
+            given.add((document.node, bag))
+            yield document
