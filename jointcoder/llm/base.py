@@ -178,6 +178,25 @@ class LanguageModel(ABC):
         sampled. Raises ModelError JC304 or JC305."""
         return self._score(context, questions, adapter, progress) if questions else []
 
+    def choose_all(
+        self,
+        asks: Sequence[tuple[Context, Sequence[Question]]],
+        *,
+        adapter: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[list[Choice]]:
+        """:meth:`choose` for several contexts at once, in order. A backend that can decodes them together; the scores
+        are those of one context after the other. ``progress`` counts questions. Raises ModelError JC304 or JC305 for
+        all of them when one cannot be answered."""
+        total, done = sum(len(questions) for _, questions in asks), 0
+        answers: list[list[Choice]] = []
+        for context, questions in asks:
+            answers.append(self.choose(context, questions, adapter=adapter))
+            done += len(questions)
+            if progress is not None and questions:
+                progress(done, total)
+        return answers
+
     @abstractmethod
     def _complete(
         self,

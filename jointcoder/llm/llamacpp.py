@@ -220,18 +220,34 @@ class LlamaCpp(LanguageModel):
 
     # ------------------------------------------------------------------------------------------------- choose
 
+    def choose_all(
+        self,
+        asks: Sequence[tuple[Context, Sequence[Question]]],
+        *,
+        adapter: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[list[Choice]]:
+        pairs = [(context, question) for context, questions in asks for question in questions]
+        choices = iter(self._score_pairs(pairs, adapter, progress) if pairs else ())
+        return [[next(choices) for _ in questions] for _, questions in asks]
+
     def _score(
         self, context: Context, questions: Sequence[Question], adapter: str | None, progress: Progress | None
+    ) -> list[Choice]:
+        return self._score_pairs([(context, question) for question in questions], adapter, progress)
+
+    def _score_pairs(
+        self, pairs: Sequence[tuple[Context, Question]], adapter: str | None, progress: Progress | None
     ) -> list[Choice]:
         from jointcoder.llm.scoring import Scores
 
         with self._alone():
-            prefix = self._chat.prefix(context)
-            branches, scores = [], []
-            for i, question in enumerate(questions):
-                score = Scores(self._engine, question.options)
-                scores.append(score)
-                branches.append(_Branch(i, 0, prefix, *self._split(adapter, context, question.text), score.longest))
+            prefix = self._grouped([context for context, _ in pairs])
+            scores = [Scores(self._engine, question.options) for _, question in pairs]
+            branches = [
+                _Branch(i, *prefix[i], *self._split(adapter, context, question.text), scores[i].longest)
+                for i, (context, question) in enumerate(pairs)
+            ]
             self._check_room(branches)
             # Options of several tokens are branches of their question's branch: keep sequences for them.
             most = self.options.parallel // (2 if any(score.forced for score in scores) else 1)
@@ -239,7 +255,7 @@ class LlamaCpp(LanguageModel):
 
             def tell() -> None:
                 if progress is not None:
-                    progress(len(reused), len(questions))
+                    progress(len(reused), len(pairs))
 
             with self._decoding():
                 for wave in self._waves(branches, most):
@@ -249,12 +265,8 @@ class LlamaCpp(LanguageModel):
                     reused.update((b.index, count) for b, count in zip(wave, counts, strict=True))
                     tell()
         return [
-            Choice(
-                question.options,
-                *score.result(),
-                Usage(branch.tokens, reused[branch.index], 0),
-            )
-            for question, branch, score in zip(questions, branches, scores, strict=True)
+            Choice(question.options, *score.result(), Usage(branch.tokens, reused[branch.index], 0))
+            for (_, question), branch, score in zip(pairs, branches, scores, strict=True)
         ]
 
     def _read(self, wave: list[_Branch], scores: list[Scores], tell: Callable[[], None]) -> None:

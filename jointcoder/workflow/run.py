@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowError
 from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
-from jointcoder.steps.base import CODE_SLOTS, Answers, Ask, Generate, Run, State, Step, Tools, Update
+from jointcoder.steps.base import CODE_SLOTS, Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
 from jointcoder.workflow.check import Plan
 
 T = TypeVar("T")
@@ -139,35 +139,44 @@ def _fail(way: _Way, flag: Flag) -> None:
 
 
 def _answer(waiting: list[_Way], step_id: str, model: LanguageModel | None) -> None:
-    """Answer the open asks of all encounters: generation prompts in one call, choices context by context."""
-    groups: dict[tuple[str, int], list[_Way]] = {}
+    """Answer the open asks of all encounters: those of one kind in one call."""
+    groups: dict[Any, list[_Way]] = {}
     for way in waiting:
-        if isinstance(way.ask, Generate):
-            groups.setdefault((repr(way.ask.schema), way.ask.max_tokens), []).append(way)
-        else:
-            _ask(way, step_id, model)
+        ask = way.ask
+        key = (repr(ask.schema), ask.max_tokens) if isinstance(ask, Generate) else "choose"
+        groups.setdefault(key, []).append(way)
     for group in groups.values():
-        if len(group) == 1 or not _generate(group, step_id, model):
-            # One prompt too long must not fail its neighbours: ask one encounter at a time.
+        if len(group) == 1 or not _together(group, step_id, model):
+            # One request too long must not fail its neighbours: ask one encounter at a time.
             for way in group:
                 _ask(way, step_id, model)
 
 
-def _generate(group: list[_Way], step_id: str, model: LanguageModel | None) -> bool:
-    """All prompts of a group in one call; False if the model refused them together."""
-    asks = [way.ask for way in group if isinstance(way.ask, Generate)]
-    together = replace(asks[0], prompts=[prompt for ask in asks for prompt in ask.prompts])
+def _together(group: list[_Way], step_id: str, model: LanguageModel | None) -> bool:
+    """All requests of a group in one call; False if the model refused them together."""
     began = time.perf_counter()
     try:
-        answers = reply(together, model)
+        answers = _replies([way.ask for way in group if way.ask is not None], model)
     except ModelError:
         return False
-    seconds = (time.perf_counter() - began) / len(answers)
-    for way, ask in zip(group, asks, strict=True):
-        own, answers = answers[: len(ask.prompts)], answers[len(ask.prompts) :]
+    seconds = (time.perf_counter() - began) / max(1, sum(map(len, answers)))
+    for way, own in zip(group, answers, strict=True):
         way.cost += _cost_of(own, seconds * len(own))
         _advance(way, step_id, own)
     return True
+
+
+def _replies(asks: Sequence[Ask], model: LanguageModel | None) -> list[Answers]:
+    """The answers to several asks of one kind. Raises as :func:`reply` does."""
+    written = [ask for ask in asks if isinstance(ask, Generate)]
+    if written:
+        answers = reply(replace(written[0], prompts=[prompt for ask in written for prompt in ask.prompts]), model)
+        rest = iter(answers)
+        return [[next(rest) for _ in ask.prompts] for ask in written]
+    if model is None:
+        raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
+    chosen = [(ask.context, ask.questions) for ask in asks if isinstance(ask, Choose)]
+    return [list(choices) for choices in model.choose_all(chosen)]
 
 
 def _ask(way: _Way, step_id: str, model: LanguageModel | None) -> None:

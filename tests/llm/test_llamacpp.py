@@ -355,3 +355,30 @@ def test_an_unknown_adapter_and_a_gpu_that_is_not_there(smallest: Path, fresh: L
     if not fresh._engine.api.llama_supports_gpu_offload():
         with pytest.raises(ModelError, match="GPU"):
             LlamaCpp(smallest, gpu_layers=99)
+
+
+def test_several_contexts_at_once_answer_as_one_after_the_other(fresh: LlamaCpp) -> None:
+    asks = [
+        (Context(f"Record {n}: " + "no fever, a cough for three days. " * (3 + 5 * n)), YES_NO[: 1 + n % 3])
+        for n in range(12)
+    ]
+    asks.insert(4, (Context("Record without questions."), []))
+    alone = [fresh.choose(context, questions) for context, questions in asks]
+    forget(fresh)
+    seen: list[tuple[int, int]] = []
+    together = fresh.choose_all(asks, progress=lambda done, total: seen.append((done, total)))
+    assert [[c.options for c in choices] for choices in together] == [[q.options for q in qs] for _, qs in asks]
+    for one, other in zip(alone, together, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert a.logprobs == pytest.approx(b.logprobs, abs=1e-6)
+    total = sum(len(questions) for _, questions in asks)
+    assert seen[-1] == (total, total)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    reused = [choice.usage.reused_tokens for choices in together for choice in choices]
+    assert sum(tokens == 0 for tokens in reused) <= len(asks), "each record is read once"
+
+
+def test_one_request_too_long_fails_the_call_and_leaves_the_model_usable(fresh: LlamaCpp) -> None:
+    with pytest.raises(ModelError, match="JC304"):
+        fresh.choose_all([(Context("short"), YES_NO), (Context("long " * 2000), YES_NO)])
+    assert len(fresh.choose_all([(Context("short"), YES_NO)])[0]) == len(YES_NO)
