@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, int], None]
 BARE_CALENDAR = ("calendar", ".tsv")
+WHOLE, SPLIT = "chinese", ("chinese_cm", "chinese_pcs")  # the same names in one workbook or in two tables
 
 
 @dataclass
@@ -68,6 +69,8 @@ def gather(
             else:
                 missing[role] = (entry, error)
     for role in set(found) - set(entries):
+        if role in SPLIT and WHOLE in gathered.paths:
+            continue
         gathered.paths[role] = found[role]
         gathered.own.add(role)
     _warn(book, missing)
