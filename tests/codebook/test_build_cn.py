@@ -197,13 +197,12 @@ def test_chapters_and_morphology(put: Put, tmp_path: Path) -> None:
         (b"code,name\nA00.000,cholera, classical\n", CN, 2, "more fields than the header"),
         (b'code,name\nA00.000,"cholera\nA00.001,b\n', CN, 2, "quotation marks"),
         (b"code\tname\nA00.000\tok\nA00.001\t\xff\xfe\xff\n", CN, 3, "neither UTF-8 nor GBK"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), CN, 1, "old Excel format"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), CN, 1, "not a readable workbook"),
         (b"PK\x03\x04" + b"cut off", CN, 1, "not a readable workbook"),
         (text([("code", "name"), ("A00.000", "霍乱")], encoding="utf-16")[:-1], CN, None, "UTF-16 cut off"),
     ],
 )
 def test_malformed_tables(put: Put, content: bytes | Rows, system: System, line: int | None, problem: str) -> None:
-    pytest.importorskip("openpyxl")
     where = rf"JC502: bad\.tsv, line {line or '[0-9]+'}: .*{problem}"
     with pytest.raises(CodeBookError, match=where):
         read_table(put("bad.tsv", content), system)
@@ -228,9 +227,22 @@ def test_a_truncated_workbook_is_refused(put: Put) -> None:
 
 def test_a_workbook_needs_its_reader(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put("t.xlsx", workbook([("编码", "名称"), ("A00.000", "霍乱")]))
-    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(UsageError, match=r"JC002: t\.xlsx: reading xlsx needs openpyxl"):
+    monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
+    with pytest.raises(UsageError, match=r"JC002: t\.xlsx: reading workbooks needs python-calamine"):
         read_table(path, CN)
+
+
+def test_the_old_excel_format_is_read(put: Put, tmp_path: Path) -> None:
+    xlwt = pytest.importorskip("xlwt")
+    book = xlwt.Workbook(encoding="utf-8")
+    sheet = book.add_sheet("诊断")
+    for place, (code, name) in enumerate(
+        [("", ""), ("疾病编码", "疾病名称"), ("A00.000", "霍乱"), ("I10.x00", "高血压")]
+    ):
+        sheet.write(place, 1, code)
+        sheet.write(place, 2, name)
+    book.save(str(tmp_path / "old.xls"))
+    assert read_table(tmp_path / "old.xls", CN).rows == {"A00.000": "霍乱", "I10.x00": "高血压"}
 
 
 # ------------------------------------------------------------------------------------------------ which file is which

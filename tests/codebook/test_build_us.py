@@ -165,7 +165,7 @@ def test_chinese_names_of_tables_and_workbook(built: CodeBook, tmp_path: Path) -
     (tmp_path / "cut.xlsx").write_bytes((tmp_path / "names.xlsx").read_bytes()[:3000])
     (tmp_path / "empty.xlsx").touch()
     for name in ("one.xlsx", "cut.xlsx", "empty.xlsx", "missing.xlsx"):
-        with pytest.raises(CodeBookError, match=rf"JC502: {name}: expected a workbook with the sheets ICD-10-CM"):
+        with pytest.raises(CodeBookError, match=rf"JC502: {name}: no sheet ICD-10-PCS"):
             read_names(tmp_path / name)
 
 

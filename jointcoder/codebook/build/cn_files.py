@@ -27,7 +27,7 @@ from jointcoder.records import System
 log = logging.getLogger(__name__)
 
 SYSTEMS = {"diagnoses": System.ICD10CN, "procedures": System.ICD9CM3}
-SUFFIXES = (".tsv", ".csv", ".txt", ".xlsx", ".xlsm")
+SUFFIXES = (".tsv", ".csv", ".txt", ".xlsx", ".xlsm", ".xls")
 OWN = re.compile(r"cn-[a-z0-9][a-z0-9._-]*")
 _MAP_NAME = re.compile(r"map_(.+)_to_(.+)")
 _PROBE = 200

@@ -1,11 +1,11 @@
-"""Tables of codes and names as hospitals have them: TSV, CSV and XLSX → rows, whoever exported them.
+"""Tables of codes and names as hospitals have them: TSV, CSV, XLSX and XLS → rows, whoever exported them.
 
 Text may be UTF-8, UTF-16 with a byte-order mark or GBK; fields may be quoted. Columns are found by their headings in
 any order (`data/zh/columns.tsv`), within the first 20 rows: exports begin with titles. Other columns are left aside.
 What a code is written with is levelled here (width, letters, daggers), once: see :func:`printed_code`.
 
-This module knows nothing of editions and of books (`cn_files.py`, `cn.py`). It does not read the old `.xls` format,
-and it cannot know the codes that a spreadsheet has already turned into numbers: those are refused.
+This module knows nothing of editions and of books (`cn_files.py`, `cn.py`). It cannot know the codes that a
+spreadsheet has already turned into numbers: those are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -41,7 +41,7 @@ _DOTS = str.maketrans({"。": ".", "·": ".", "•": "."})
 _ASIDE = re.compile(r"\(.*?\)|\[.*?\]|【.*?】")
 _BREAKS = re.compile(r"[\r\n\t]+")
 _INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x200C, 0x200D))
-_OLD_EXCEL, _ZIP = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # XLSX, XLS
 _HEADINGS = (("category_code", "category_name"), ("subcategory_code", "subcategory_name"))
 
 
@@ -138,7 +138,7 @@ def read_codes(source: Path | bytes) -> list[str]:
     lines and lines that begin with ``#`` are skipped. CodeBookError JC502, UsageError JC002."""
     name = source.name if isinstance(source, Path) else "standard input"
     data = _bytes(source) if isinstance(source, Path) else source
-    if data.startswith((_OLD_EXCEL, _ZIP)):
+    if data.startswith(_WORKBOOKS):
         sheet = _sheet(name, data, ("code",), ())
         return [code for line in sheet.lines if (code := sheet.code(line, "code"))]
     try:
@@ -231,7 +231,7 @@ def _sheet(file: str, data: bytes, required: Collection[str], optional: Collecti
                     problem = f"{both} both head the column for {role.replace('_', ' ')}"
                     raise malformed(file, line.number, problem, "keep one of them, or rename the other")
             columns = {role: places[0] for role, places in found.items() if places}
-            width = 0 if data.startswith(_ZIP) else len(line.cells)
+            width = 0 if data.startswith(_WORKBOOKS) else len(line.cells)
             return Sheet(file, columns, _below(line, lines, columns[next(iter(required))]), width)
     if problems:
         raise problems[0]
@@ -259,9 +259,7 @@ def _below(header: Line, lines: Iterator[Line], column: int) -> Iterator[Line]:
 
 def _grids(file: str, data: bytes) -> Iterator[Iterator[Line]]:
     """The ways to see the file as rows and columns: the sheets of a workbook; a text under each delimiter."""
-    if data.startswith(_OLD_EXCEL):
-        raise malformed(file, 1, "the old Excel format cannot be read", "save it as XLSX or as CSV")
-    if data.startswith(_ZIP):
+    if data.startswith(_WORKBOOKS):
         yield from _sheets(file, data)
         return
     text = decode(file, data)
@@ -288,32 +286,38 @@ def _records(file: str, text: str, delimiter: str) -> Iterator[Line]:
 
 
 def _sheets(file: str, data: bytes) -> Iterator[Iterator[Line]]:
+    for title, rows in workbook(file, data):
+        yield _cells(file, title, rows)
+
+
+def workbook(file: str, data: bytes) -> Iterator[tuple[str, Callable[[], list[list[Any]]]]]:
+    """Title and rows of each sheet of an XLSX or XLS workbook, rows read when called for; an empty cell is "".
+
+    UsageError JC002 where the reader is not installed, CodeBookError JC502 for what is no workbook.
+    """
     try:
-        from openpyxl import load_workbook
+        from python_calamine import CalamineWorkbook
     except ImportError:
         hint = "install jointcoder[books], or save the table as CSV"
-        raise UsageError("JC002", f"{file}: reading xlsx needs openpyxl", hint=hint) from None
+        raise UsageError("JC002", f"{file}: reading workbooks needs python-calamine", hint=hint) from None
     try:
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     except Exception as error:  # a damaged archive fails in many ways, none of them ours
         raise malformed(file, 1, f"not a readable workbook ({type(error).__name__})") from None
-    for sheet in book.worksheets:
-        yield _cells(file, sheet)
+    for title in book.sheet_names:
+        yield title, lambda title=title: book.get_sheet_by_name(title).to_python(skip_empty_area=False)  # type: ignore[misc]
 
 
-def _cells(file: str, sheet: Any) -> Iterator[Line]:
-    """Rows of a worksheet; the stored size of a sheet is not to be trusted."""
-    number = 0
+def _cells(file: str, title: str, rows: Callable[[], list[list[Any]]]) -> Iterator[Line]:
     try:
-        sheet.reset_dimensions()
-        for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-            cells = tuple("" if value is None else str(value).strip() for value in values)
-            typed = frozenset(n for n, value in enumerate(values) if value is not None and not isinstance(value, str))
-            yield Line(number, cells, typed)
+        held = rows()
     except Exception as error:  # as above: the sheet may be cut off anywhere
-        if isinstance(error, CodeBookError):
-            raise
-        raise malformed(file, number + 1, f"the worksheet cannot be read on ({type(error).__name__})") from None
+        problem = f"the worksheet {title} cannot be read ({type(error).__name__})"
+        raise malformed(file, 1, problem) from None
+    for number, values in enumerate(held, start=1):
+        cells = tuple(str(value).strip() for value in values)
+        typed = frozenset(n for n, value in enumerate(values) if not isinstance(value, str))
+        yield Line(number, cells, typed)
 
 
 def decode(file: str, data: bytes) -> str:

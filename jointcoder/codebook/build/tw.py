@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jointcoder.codebook.build.files import malformed, rows_of
-from jointcoder.codebook.build.workbook import DAMAGED, Workbook
+from jointcoder.codebook.build.tables import workbook
 from jointcoder.codebook.codes import normalise_code
 from jointcoder.records import System
 
@@ -35,7 +35,8 @@ class Names:
 
 
 def read_names(path: Path, system: System | None = None) -> Mapping[Key, Names]:
-    """(system, normalised code) → names; ``system``: that of a tab-separated table. CodeBookError JC502."""
+    """(system, normalised code) → names; ``system``: that of a tab-separated table. CodeBookError JC502, UsageError
+    JC002."""
     if system is None:
         return _read_workbook(path)
     found = {
@@ -54,15 +55,20 @@ def _read_workbook(path: Path) -> Mapping[Key, Names]:
     simplify = OpenCC("t2s").convert
     found: dict[Key, Names] = {}
     try:
-        book = Workbook(path)
-        for title, system in SHEETS.items():
-            rows = [row for row in book.rows(title, columns=4) if row[0].strip()][1:]
-            # One call for all names: a call costs more than a name.
-            chinese = simplify("\n".join(" ".join(row[3].split()) for row in rows)).split("\n")
-            for (code, _, english, _), name in zip(rows, chinese, strict=True):
-                found[system, normalise_code(code)] = Names(" ".join(english.split()), name)
-        book.close()
-    except DAMAGED as error:
-        problem = f"expected a workbook with the sheets {', '.join(SHEETS)} ({type(error).__name__})"
-        raise malformed(path, problem) from None
+        sheets = dict(workbook(path.name, path.read_bytes()))
+    except OSError as error:
+        raise malformed(path, f"cannot be read ({error.strerror})") from None
+    if missing := [title for title in SHEETS if title not in sheets]:
+        raise malformed(path, f"no sheet {', '.join(missing)}; expected a workbook with {', '.join(SHEETS)}")
+    for title, system in SHEETS.items():
+        try:
+            rows = [(row + [""] * 4)[:4] for row in sheets[title]()[1:]]
+        except Exception as error:  # the reader is native code: a sheet cut off fails in many ways
+            raise malformed(path, f"the sheet {title} cannot be read ({type(error).__name__})") from None
+        lines = [[" ".join(str(cell).split()) for cell in row] for row in rows]
+        lines = [line for line in lines if line[0]]
+        # One call for all names: a call costs more than a name.
+        chinese = simplify("\n".join(line[3] for line in lines)).split("\n") if lines else []
+        for (code, _, english, _), name in zip(lines, chinese, strict=True):
+            found[system, normalise_code(code)] = Names(english, name)
     return found

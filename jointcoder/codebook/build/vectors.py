@@ -92,7 +92,7 @@ def add_vectors(
 
     ``cache``: the folder that keeps the vectors of every text ever embedded; what is there is not computed again, so
     an interrupted run goes on where it stopped and a rebuilt book costs only its new wordings. Raises UsageError
-    JC002 without an embedder, AssetError JC205 when something cannot be written.
+    JC002 without an embedder, AssetError JC205 when something cannot be written, JC207 when the book changed under it.
     """
     embedder = embedder or load_embedder()
     store = VectorStore(cache, embedder.name, embedder.dimensions)
@@ -104,6 +104,9 @@ def add_vectors(
     ends = np.cumsum([len(part) for part in parts])
     cut = [np.asarray(part, dtype=np.float32) for part in np.split(vectors, ends[:-1])]
     means = {other: part.mean(axis=0) for other, part in zip(samples, cut[len(groups) :], strict=True)}
+    if CodeBook.open(book.path).info.sha256 != book.info.sha256:
+        hint = "run it again: nothing is embedded twice"
+        raise AssetError("JC207", f"the code book {book.path} was built anew meanwhile", hint=hint)
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{FOLDER}.", dir=book.path))
     except OSError as error:
