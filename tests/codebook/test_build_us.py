@@ -164,8 +164,14 @@ def test_chinese_names_of_tables_and_workbook(built: CodeBook, tmp_path: Path) -
     book.save(tmp_path / "one.xlsx")
     (tmp_path / "cut.xlsx").write_bytes((tmp_path / "names.xlsx").read_bytes()[:3000])
     (tmp_path / "empty.xlsx").touch()
-    for name in ("one.xlsx", "cut.xlsx", "empty.xlsx", "missing.xlsx"):
-        with pytest.raises(CodeBookError, match=rf"JC502: {name}: no sheet ICD-10-PCS"):
+    problems = {
+        "one.xlsx": "no sheet ICD-10-PCS",
+        "cut.xlsx": "not a readable workbook",
+        "empty.xlsx": "not a readable workbook",
+        "missing.xlsx": "cannot be read",
+    }
+    for name, problem in problems.items():
+        with pytest.raises(CodeBookError, match=rf"JC502: {name}.*: {problem}"):
             read_names(tmp_path / name)
 
 
