@@ -99,15 +99,19 @@ def ensure_book(book: Book, manifest: Manifest, settings: Settings, *, offline: 
 
 def build_book(book: Book, paths: Mapping[str, Path], target: Path) -> None:
     """Build a book of the manifest from gathered files. AssetError JC208 (unknown builder), CodeBookError JC502."""
+    from jointcoder.cli.vectors import keep
     from jointcoder.codebook.build import build_us
+    from jointcoder.codebook.lookup.dense import has_vectors
 
     if book.builder != "us":
         raise AssetError("JC208", f"code book {book.name}: no builder '{book.builder}'", hint="known: us")
     say(f"code book {book.name}: building, about a minute …")
+    had = has_vectors(target)
     with tracked(f"code book {book.name}") as report:
         info = build_us(paths, target, book_id=book.name, progress=report)
     counts = ", ".join(f"{system} {n['billable']:,} codes" for system, n in info.counts.items())
     say(f"code book {book.name}: {counts}; names in {', '.join(info.languages)}")
+    keep(target, had=had)
 
 
 def _built_from(folder: Path) -> dict[str, str]:

@@ -122,6 +122,12 @@ def level(text: str) -> str:
     return "".join(ch for ch in decomposed if not unicodedata.combining(ch))
 
 
+@lru_cache(maxsize=65536)
+def _plain(word: str) -> str:
+    """One word, levelled, without a possessive ending."""
+    return level(word).replace("’", "'").removesuffix("'s").replace("'", "")
+
+
 def language_of(text: str) -> str:
     """``zh`` when the text holds Chinese characters, else ``en``: enough to choose an index."""
     return "zh" if _HAN.search(text) else "en"
@@ -156,6 +162,8 @@ class WordAnalyser(Analyser):
         self._phrases = self._phrase_table((row[0], row[1]) for row in tables.get("phrases"))
         more = tuple((row[0], row[1]) for row in tables.get("procedures"))
         self._procedure_phrases = self._phrase_table((*((row[0], row[1]) for row in tables.get("phrases")), *more))
+        self._heads = frozenset(words[0] for table in (self._phrases, self._free) for words in table if words)
+        self._procedure_heads = self._heads | {words[0] for words in self._procedure_phrases if words}
         self._sides = {self.plain(row[0]): SIDES[row[1]] for row in tables.get("sides")}
         self._marks = {self.plain(row[0]): MARKS[row[1]] for row in tables.get("marks")}
         self._abbreviations = {row[0]: row[1] for row in tables.get("abbreviations")}
@@ -191,18 +199,15 @@ class WordAnalyser(Analyser):
     def _words(self, text: str, offset: int, asides: Sequence[tuple[int, int]], expand: str) -> list[Raw]:
         words: list[Raw] = []
         for m in _WORD.finditer(text):
-            aside = any(a <= m.start() < b for a, b in asides)
+            aside = bool(asides) and any(a <= m.start() < b for a, b in asides)
             start, end, raw = m.start() + offset, m.end() + offset, m.group()
-            expansion = self._expansion(raw, expand)
+            expansion = None if expand == "never" else self._expansion(raw, expand)
             for word in _WORD.findall(expansion) if expansion else (raw,):
-                plain = level(word).replace("’", "'").removesuffix("'s").replace("'", "")
-                words.append((plain, start, end, aside))
+                words.append((_plain(word), start, end, aside))
         return words
 
     def _expansion(self, raw: str, expand: str) -> str | None:
         """Abbreviations as written in prose; in queries also in small letters (``copd``), three letters or more."""
-        if expand == "never":
-            return None
         found = self._abbreviations.get(raw)
         if found is None and expand == "loosely" and len(raw) > 2 and raw.islower():
             found = self._abbreviations.get(raw.upper())
@@ -212,16 +217,18 @@ class WordAnalyser(Analyser):
         """Levelled words → content words: phrases standardised, free and stop words dropped, stemmed."""
         stems = [self._stem(w[0]) for w in words]
         phrases = self._procedure_phrases if procedures else self._phrases
+        heads = self._procedure_heads if procedures else self._heads
         kept: list[Word] = []
         sides: list[tuple[int, int, int]] = []
         marks = at = 0
         while at < len(words):
-            length, target = _longest(stems, at, phrases)
+            begins = stems[at] in heads  # most words begin no phrase
+            length, target = _longest(stems, at, phrases) if begins else (0, ())
             if length:
                 start, end, aside = words[at][1], words[at + length - 1][2], words[at][3]
                 parts = [(t, start, end, aside) for t in target]
             else:
-                free, _ = _longest(stems, at, self._free)
+                free = _longest(stems, at, self._free)[0] if begins else 0
                 if free:
                     for plain, *_ in words[at : at + free]:
                         marks |= self._marks.get(plain, 0)
@@ -327,6 +334,14 @@ def analyser(tables: Tables) -> Analyser:
     if tables.language == "zh":
         return HanAnalyser(tables)
     return WordAnalyser(tables, {"es": "spanish"}.get(tables.language, "english"))
+
+
+def without_sides(engine: Analyser, text: str, *, procedures: bool = False) -> str:
+    """The text without its words for a side."""
+    spans = {(start, end) for run in engine.runs(text, procedures=procedures) for start, end, _ in run.sides}
+    for start, end in sorted(spans, reverse=True):
+        text = f"{text[:start]} {text[end:]}"
+    return " ".join(text.split())
 
 
 def _stemmer(algorithm: str) -> Callable[[str], str]:

@@ -7,7 +7,8 @@ Wordings are sets of words. With idf weights w, a query q and a wording d are al
 (Tversky 1977): 1 for the same words, everything the wording lacks counts fully, everything it adds counts β-fold.
 It is BM25 with the term frequency switched off (a title says a word once) and the length correction replaced by the
 weight of what was *added*: a qualifier that nobody wrote costs as much as it is rare. Computed for all wordings that
-share a word by one scatter-add over the postings.
+share a word by one scatter-add over the postings, into an array that each thread keeps and clears behind itself: the
+cost of a query is that of its postings, not of the index.
 
 Words and keys are filed under 64-bit hashes, so opening reads no strings. This module knows no languages or codes
 beyond row numbers.
@@ -17,8 +18,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from threading import local
 from typing import Any, Self
 
 import numpy as np
@@ -52,6 +55,15 @@ class Document:
     marks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Documents that share a word with a query, in no order, their Tversky index, and that of documents asked for."""
+
+    documents: NDArray[np.int64]
+    likeness: NDArray[np.float64]
+    asked: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Postings:
     """The arrays of one index. ``postings[offsets[i]:offsets[i+1]]`` are the documents that hold word ``i``."""
@@ -67,10 +79,16 @@ class Postings:
     marks: Array
     keys: Array
     key_document: Array
+    _scratch: local = field(default_factory=local, repr=False, compare=False)
 
     @property
     def documents(self) -> int:
         return len(self.term)
+
+    @cached_property
+    def greatest(self) -> float:
+        """The idf of the rarest word; 0 for an empty index."""
+        return float(self.idf.max()) if len(self.idf) else 0.0
 
     @classmethod
     def build(cls, documents: Sequence[Document], weights: Mapping[str, float]) -> Self:
@@ -120,7 +138,8 @@ class Postings:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Maps the arrays; raises OSError or ValueError when a file is missing or damaged."""
-        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS})
+        arrays: dict[str, Any] = {n: np.asarray(np.load(folder / f"{n}.npy", mmap_mode="r")) for n in ARRAYS}
+        return cls(**arrays)
 
     def find_words(self, words: Sequence[str]) -> NDArray[np.int64]:
         """Row of each word, -1 where the index does not hold it."""
@@ -136,21 +155,41 @@ class Postings:
         """For each key whether some document has it; one binary search for all."""
         return np.asarray(_find(self.keys, hashes(keys)) >= 0)
 
-    def similarity(
-        self, rows: NDArray[np.int64], weights: NDArray[np.float64], *, whole: float, beta: float = BETA
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def search(
+        self,
+        rows: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        *,
+        whole: float,
+        beta: float = BETA,
+        asked: NDArray[np.int64] | None = None,
+    ) -> Found:
         """Documents sharing a word with the query, and their Tversky index.
 
         ``rows``: words of the query known here; ``weights``: how much of each word's idf counts (1, or less for a
-        corrected spelling); ``whole``: w(q), unknown words included.
+        corrected spelling); ``whole``: w(q), unknown words included. ``asked``: documents whose index is wanted too.
         """
-        matched = np.zeros(self.documents, dtype=np.float32)
-        for row, weight in zip(rows, weights, strict=True):
-            matched[self.postings[self.offsets[row] : self.offsets[row + 1]]] += self.idf[row] * weight
-        found = np.flatnonzero(matched)
-        shared = matched[found]
-        added = np.maximum(self.total[found] - shared, 0.0)
-        return found, np.asarray(shared / (max(whole, 1e-9) + beta * added), dtype=np.float64)
+        asked = np.empty(0, dtype=np.int64) if asked is None else asked
+        matched = getattr(self._scratch, "matched", None)
+        if matched is None:
+            matched = self._scratch.matched = np.zeros(self.documents, dtype=np.float32)
+        found: list[Array] = []
+        try:
+            for row, weight in zip(rows, weights, strict=True):
+                holders = self.postings[self.offsets[row] : self.offsets[row + 1]]
+                before = matched[holders]
+                found.append(holders[before == 0])
+                matched[holders] = before + np.float32(self.idf[row] * weight)
+            documents = np.concatenate(found).astype(np.int64) if found else np.empty(0, dtype=np.int64)
+            likeness = self._tversky(documents, matched[documents], whole, beta)
+            return Found(documents, likeness, self._tversky(asked, matched[asked], whole, beta))
+        finally:
+            for part in found:
+                matched[part] = 0
+
+    def _tversky(self, documents: Array, shared: Array, whole: float, beta: float) -> NDArray[np.float64]:
+        added = np.maximum(self.total[documents] - shared, 0.0)
+        return np.asarray(shared / (max(whole, 1e-9) + beta * added), dtype=np.float64)
 
 
 def _find(sorted_values: Array, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ whether it is affirmed: negation and history belong to :mod:`jointcoder.text`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import numpy as np
 from jointcoder.codebook.analysis import Analysis, Word
 from jointcoder.codebook.model import Hit, Spotted
 from jointcoder.codebook.postings import Postings
-from jointcoder.records import Kind
+from jointcoder.records import Kind, System
 
 if TYPE_CHECKING:
     from jointcoder.codebook.lookup import Lookup
@@ -35,7 +35,7 @@ def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> l
     chosen: list[_Stretch] = []
     for kind in kinds:
         systems = lookup.book.systems(kind)
-        shards = [shard for system in systems if (shard := lookup.shard(language, system)) is not None]
+        shards = {system: shard for system in systems if (shard := lookup.shard(language, system)) is not None}
         if shards:
             runs = engine.runs(text, procedures=kind is Kind.PROCEDURE)
             chosen += _held(runs, shards, ordinary, han=language == "zh")
@@ -49,9 +49,9 @@ def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> l
         part = Analysis(stretch.run.words[stretch.first : stretch.last], side, stretch.run.marks)
         hits = [
             hit
-            for shard in stretch.shards
+            for system, shard in stretch.shards.items()
             if len(documents := shard.find_key(stretch.key))
-            for hit in lookup.hits_of(text[start:end], documents, shard, part, language, k=HITS)
+            for hit in lookup.hits_of(text[start:end], documents, system, part, language, k=HITS)
         ]
         if hits:
             taken[start:end] = True
@@ -70,10 +70,12 @@ class _Stretch:
     first: int
     last: int
     key: str
-    shards: Sequence[Postings]
+    shards: Mapping[System, Postings]
 
 
-def _held(runs: Iterable[Analysis], shards: Sequence[Postings], ordinary: set[str], *, han: bool) -> list[_Stretch]:
+def _held(
+    runs: Iterable[Analysis], shards: Mapping[System, Postings], ordinary: set[str], *, han: bool
+) -> list[_Stretch]:
     """The stretches whose key some index holds."""
     windows = [
         _Stretch(run, first, last, key, shards)
@@ -83,7 +85,7 @@ def _held(runs: Iterable[Analysis], shards: Sequence[Postings], ordinary: set[st
     ]
     keys = [window.key for window in windows]
     held = np.zeros(len(keys), dtype=bool)
-    for shard in shards:
+    for shard in shards.values():
         held |= shard.holds_keys(keys)
     return [windows[i] for i in np.flatnonzero(held)]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jointcoder.codebook.book import CodeBook
+from jointcoder.codebook.build.writer import Draft, Plan, write
 from jointcoder.codebook.lookup import Lookup
 from jointcoder.records import Kind, System
 
@@ -54,6 +57,30 @@ def test_exact_says_so(lookup: Lookup) -> None:
     assert best.sources == ("exact",)
     assert best.score == 1.0
     assert all(hit.score < 1.0 for hit in others)
+
+
+def test_a_line_of_the_alphabetic_index_says_so(tmp_path: Path) -> None:
+    drafts = [
+        Draft(System.ICD10CM, "J98.8", "Other specified respiratory disorders", "code", True),
+        Draft(System.ICD10CM, "R09.0", "Asphyxia", "code", True),
+    ]
+    drafts[0].terms.append(("en", "index", "Breathing, noisy"))
+    write(Plan(id="tiny", edition="1", language="en", drafts=drafts, sources=()), tmp_path / "tiny")
+    lookup = Lookup(CodeBook.open(tmp_path / "tiny"), dense="off")
+    found = {text: lookup.search(text, kind=DX)[0] for text in ("noisy breathing", "breathing at night", "asphyxia")}
+    assert found["noisy breathing"].sources == ("exact", "index")
+    assert found["noisy breathing"].term == "Breathing, noisy"
+    assert found["breathing at night"].sources == ("index",)
+    assert found["asphyxia"].sources == ("exact",)
+
+
+def test_ties_are_cut_by_code(tmp_path: Path) -> None:
+    codes = [f"Q{number:02d}.{number % 10}" for number in (40, 7, 55, 12, 31, 9)]
+    drafts = [Draft(System.ICD10CM, code, "Rare twin", "code", True) for code in codes]
+    write(Plan(id="twins", edition="1", language="en", drafts=drafts, sources=()), tmp_path / "twins")
+    lookup = Lookup(CodeBook.open(tmp_path / "twins"), dense="off")
+    for k in range(1, 7):
+        assert [hit.code for hit in lookup.search("twin", kind=DX, k=k)] == sorted(codes)[:k]
 
 
 def test_misspelling_finds_the_code(lookup: Lookup) -> None:
