@@ -12,9 +12,9 @@ Lines of the alphabetic index are left out: they are wordings of the same codes,
 
 Vectors are centred: a query in another language keeps a constant distance from all names, which is the difference
 of the two languages' means; taking each language's own mean away lifted recall at ten from .49 to .55 (Spanish
-mentions → English names, training half of CodiEsp). The
-mean of a language comes from names in it, or from the terms of the program's own tables (`data/<language>`). They
-are written as int8 with one scale a dimension; the search computes in float32, so that recall is that of float16.
+mentions → English names, training half of CodiEsp). The mean of a language comes from names in it, or from the terms
+of the program's own tables (`data/<language>`). Vectors are written as int8 with one scale a dimension; the search
+computes in float32.
 
 On disk below the book's folder, beside the indexes, swapped in by rename: `vectors/meta.json` and, a language and
 system, the arrays of :class:`jointcoder.codebook.lookup.dense.Vectors`.
