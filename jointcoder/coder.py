@@ -162,7 +162,7 @@ class Coder:
             model = self.model
             self._tools[book.info.id] = Tools(
                 book=book,
-                lookup=Lookup(book),
+                lookup=Lookup(book, dense=self.settings.dense),
                 prompts=lambda language: known.get(language) or known.setdefault(language, Prompts(language)),
                 count_tokens=model.count_tokens if model else guessed_tokens,
                 context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
@@ -181,6 +181,7 @@ class Coder:
             code_book=book.info.id,
             code_book_hash=book.info.sha256,
             edition=book.info.edition,
+            search=self._tools_of(book).lookup.way,
         )
 
     def _systems(self, wanted: Sequence[System] | None) -> tuple[System, ...]:

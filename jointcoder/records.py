@@ -308,6 +308,7 @@ class Versions(Record):
     code_book: str = ""
     code_book_hash: str = ""
     edition: str = ""
+    search: str = ""
 
 
 class CodedRecord(Record):

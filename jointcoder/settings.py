@@ -10,7 +10,7 @@ import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,7 @@ class Settings(BaseModel):
     cache: Path = Path("~/.cache/jointcoder")
     model: str = "qwen2.5-coder-1.5b-instruct-q4_k_m"
     code_book: str | None = None
+    dense: Literal["auto", "on", "off"] = "auto"  # search by meaning: where it can be had, or insist, or never
     workflow: str = "jointcoder"
     backend: str = "llamacpp"
     context_tokens: int = 8192

@@ -17,8 +17,10 @@ from jointcoder.codebook.embed import LONGEST, VectorStore, load_embedder, prepa
 from jointcoder.codebook.lookup import Lookup
 from jointcoder.codebook.lookup.dense import META, Vectors, has_vectors
 from jointcoder.codebook.lookup.fuse import CAP, dense_score
+from jointcoder.coder import Coder
 from jointcoder.errors import AssetError, JointCoderError, UsageError
-from jointcoder.records import Kind, System
+from jointcoder.records import Encounter, Kind, System
+from jointcoder.settings import Settings
 from tests.codebook.hashing import Hashing
 
 DX, PX = Kind.DIAGNOSIS, Kind.PROCEDURE
@@ -262,3 +264,11 @@ def test_the_real_model_brings_languages_together() -> None:
     assert english @ spanish > other @ spanish
     assert english @ han > other @ han
     assert np.array_equal(model.embed([prepare(texts[0])])[0], english)
+
+
+def test_a_record_says_how_its_codes_were_searched(small: CodeBook, tmp_path: Path) -> None:
+    stay = Encounter.from_text("Discharge diagnosis: essential hypertension.")
+    with Coder(Settings(cache=tmp_path, dense="off"), code_book=small, workflow="lexical") as coder:
+        assert coder.code(stay).versions.search == "lexical"
+    with pytest.raises(AssetError, match="JC203"):
+        Coder(Settings(cache=tmp_path, dense="on"), code_book=small, workflow="lexical").code(stay)

@@ -98,6 +98,13 @@ class Lookup:
         """Whether this lookup searches by meaning."""
         return self._dense is not None
 
+    @property
+    def way(self) -> str:
+        """How this lookup searches, for the record: ``lexical``, with the embedder's name where it searches by meaning
+        too, and ``aliases`` where it has some."""
+        embedder = [self._dense.embedder.name] if self._dense else []
+        return " + ".join(["lexical", *embedder, *(["aliases"] if self._aliases else [])])
+
     def search(
         self,
         text: str,

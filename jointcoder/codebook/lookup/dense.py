@@ -121,7 +121,7 @@ class Dense:
 
     def __init__(self, book: CodeBook, embedder: Embedder) -> None:
         self._book = book
-        self._embedder = embedder
+        self.embedder = embedder
 
     @classmethod
     def of(cls, book: CodeBook, mode: str, embedder: Embedder | None = None) -> tuple[Dense | None, str]:
@@ -148,7 +148,7 @@ class Dense:
     def embed(self, text: str) -> NDArray[np.float32] | None:
         """The unit vector of a query; None where nothing is left to embed."""
         plain = prepare(text)
-        return self._embedder.embed([plain])[0] if plain else None
+        return self.embedder.embed([plain])[0] if plain else None
 
     def vectors(self, language: str, system: System) -> Vectors | None:
         """The vectors of one index; None when the book has none. AssetError JC207."""
