@@ -168,9 +168,7 @@ def _explains(disease: AssignedCode, finding: AssignedCode) -> bool:
     )
 
 
-def with_admission(
-    code: AssignedCode, mentions: dict[str, Mention], tools: Tools, on: dt.date | None
-) -> AssignedCode:
+def with_admission(code: AssignedCode, mentions: dict[str, Mention], tools: Tools, on: dt.date | None) -> AssignedCode:
     """Exempt where the code is on the exempt list; present on admission where the record shows it in what the patient
     brought along; else left open. ICD-10-CM Official Guidelines, appendix I."""
     if "poa-exempt" in tools.book.edits(code.system, code.code, on):
