@@ -213,7 +213,7 @@ class Bench:
 
 
 PEAK = """
-import resource, sys
+import re, resource, sys
 from pathlib import Path
 from jointcoder.llm.base import Context, Question
 from jointcoder.llm.llamacpp import LlamaCpp
@@ -228,7 +228,11 @@ arch = engine.metadata("general.architecture")
 layers, kv_heads = get("block_count"), get("attention.head_count_kv") or get("attention.head_count")
 head = get("attention.key_length") or get("embedding_length") // get("attention.head_count")
 cache = layers * 2 * kv_heads * head * 2 * 8192
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+status = Path("/proc/self/status")
+if status.is_file():  # getrusage would count the peak of the process that started this one, too
+    peak = int(re.search("VmHWM:\\s*(\\d+)", status.read_text())[1]) * 1024
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(peak / 1e6, path.stat().st_size / 1e6, cache / 1e6)
 """
 
