@@ -9,7 +9,7 @@ Then read ``workflow/library/jointcoder.toml``, ``steps/*`` in the order of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Self
 
@@ -17,7 +17,8 @@ from jointcoder import __version__
 from jointcoder.codebook.book import CodeBook
 from jointcoder.codebook.editions import Editions, covers
 from jointcoder.codebook.lookup import Lookup
-from jointcoder.errors import UsageError, name_list
+from jointcoder.errors import UsageError, WorkflowError, name_list
+from jointcoder.llm.adapters import Adapter
 from jointcoder.llm.base import LanguageModel
 from jointcoder.llm.load import cached, needs_file, open_model
 from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
@@ -25,7 +26,7 @@ from jointcoder.settings import Settings
 from jointcoder.steps.base import Step, Tools, edition_date
 from jointcoder.steps.prompting import Prompts
 from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entries
-from jointcoder.workflow.check import Plan, plan
+from jointcoder.workflow.check import Plan, plan, require_adapters
 from jointcoder.workflow.run import Observer, Outcome, answer, run
 from jointcoder.workflow.spec import Workflow, load_workflow
 
@@ -35,8 +36,9 @@ class Coder:
 
     ``model``, ``code_book`` and ``workflow`` take an object or a name (a path works too); by default what the
     settings name. Where no book is named, each encounter is coded by the installed edition of its discharge date.
-    ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks
-    for one. Raises AssetError (JC2xx) where one is missing, WorkflowError (JC4xx) where the workflow does not fit.
+    ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks for one, with those
+    of the ``adapters`` (name → file) that the workflow names. Raises AssetError (JC2xx) where one is missing,
+    WorkflowError (JC4xx) where the workflow does not fit.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Coder:
         code_book: CodeBook | str | None = None,
         workflow: Workflow | str | None = None,
         systems: Sequence[System] | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
         named = workflow if workflow is not None else self.settings.workflow
@@ -61,7 +64,7 @@ class Coder:
         if isinstance(model, LanguageModel):
             self.model: LanguageModel | None = model
         else:
-            self.model = self._open_model(model) if self.plan.asks else None
+            self.model = self._open_model(model, adapters or {}) if self.plan.asks else None
 
     # ---------------------------------------------------------------------------------------------------- coding
 
@@ -106,7 +109,9 @@ class Coder:
         for term in terms:
             items = [term[start:end] for start, end in split_items(term, language)] or [term]
             chosen = answer(
-                choose_entries([_bare(item, kind) for item in items], self.tools, language, options, None), self.model
+                choose_entries([_bare(item, kind) for item in items], self.tools, language, options, None),
+                self.model,
+                adapter=options.adapter,
             )
             pairs = [(choice.hit.name, choice.hit.code) for choice in chosen if choice.hit]
             results.append(list(dict.fromkeys(pairs)))
@@ -171,13 +176,15 @@ class Coder:
         return self._tools[book.info.id]
 
     def _versions(self, book: CodeBook) -> Versions:
-        info = self.model.info if self.model and self.plan.asks else None
+        model = self.model if self.plan.asks else None
+        info = model.info if model else None
         return Versions(
             program=__version__,
             workflow=self.workflow.name,
             workflow_hash=self.workflow.hash,
             model=info.name if info else "",
             model_hash=info.sha256 if info else "",
+            adapters={name: model.adapter_version(name) for name in self.plan.adapters} if model else {},
             code_book=book.info.id,
             code_book_hash=book.info.sha256,
             edition=book.info.edition,
@@ -194,15 +201,28 @@ class Coder:
             )
         return tuple(wanted) if wanted else offered
 
-    def _open_model(self, name: str | None) -> LanguageModel:
+    def _open_model(self, name: str | None, adapters: Mapping[str, Adapter]) -> LanguageModel:
         from jointcoder.assets import resolve_model
 
         if not needs_file(self.settings.backend):
-            return cached(open_model(self.settings, name=name), self.settings)
-        found = resolve_model(self.settings, name or self.settings.model)
-        model = open_model(
-            self.settings, path=found.path, name=found.name, sha256=found.sha256, backend=self.settings.backend
-        )
+            model = open_model(self.settings, name=name)
+        else:
+            found = resolve_model(self.settings, name or self.settings.model)
+            # Adapters that are registered for found.name belong here, behind those given.
+            files = {adapter: adapters[adapter] for adapter in self.plan.adapters if adapter in adapters}
+            model = open_model(
+                self.settings,
+                path=found.path,
+                name=found.name,
+                sha256=found.sha256,
+                backend=self.settings.backend,
+                adapters=files,
+            )
+        try:
+            require_adapters(self.plan, model)
+        except WorkflowError:
+            model.close()
+            raise
         return cached(model, self.settings)
 
     def _record(self, outcome: Outcome) -> CodedRecord:

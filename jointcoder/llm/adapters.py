@@ -10,6 +10,7 @@ no engine and no batches.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,20 @@ from jointcoder.errors import ModelError
 @dataclass(frozen=True)
 class Adapter:
     """A LoRA file (GGUF). ``activated``: trained to act behind the shared prefix only; a file with invocation tokens
-    is one anyway."""
+    is one anyway. ``sha256``: the file's, where the caller knows it."""
 
     path: Path
     activated: bool = False
+    sha256: str = ""
+
+    def version(self) -> str:
+        """What decides how it acts: the file's hash, and whether it was told to be activated. Reads the file where the
+        hash is not known. Raises OSError."""
+        sha256 = self.sha256
+        if not sha256:
+            with self.path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{sha256} activated" if self.activated else sha256
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jointcoder.llm.copying import Copying, Pieces
 from jointcoder.llm.engine import Engine, Row
 from jointcoder.llm.grammar import Constraint
 
@@ -35,9 +36,19 @@ class Runaway:
 
 
 class Answer:
-    """The state of one answer. ``opening`` is text that the prompt put into its mouth."""
+    """The state of one answer. ``opening`` is text that the prompt put into its mouth; ``copying`` holds the copies of
+    an answer with a grammar to their text."""
 
-    def __init__(self, engine: Engine, *, opening: str, grammar: str | None, max_tokens: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        opening: str,
+        grammar: str | None,
+        max_tokens: int,
+        copying: Copying | None = None,
+        pieces: Pieces | None = None,
+    ) -> None:
         self._engine = engine
         self._opening = opening.encode("utf-8", "replace")
         self._written = bytearray()
@@ -46,7 +57,9 @@ class Answer:
         self.tokens = 0
         self.finished = False  # ended by itself
         self.done = False  # ended, by itself or not
-        self._constraint = Constraint(engine, grammar) if grammar is not None else None
+        self._constraint: Constraint | None = None
+        if grammar is not None:
+            self._constraint = Constraint(engine, grammar, copying=copying, pieces=pieces)
         if self._constraint is not None:
             for token in engine.tokenize(opening):
                 if not self._constraint.allows(token):

@@ -138,7 +138,8 @@ class LanguageModel(ABC):
     ) -> list[Generation]:
         """Answer each prompt, in order. With ``schema`` (flat JSON schema) each answer is parsed and validated;
         an invalid one is asked for once more with the problem stated, then returned with ``error`` set. A cut one
-        is not asked for again, since the same limit would cut it again.
+        is not asked for again, since the same limit would cut it again. Strings that the schema marks ``"x-copy":
+        true`` must occur in their prompt's context text.
 
         Greedy: the same input gives the same output. Raises ModelError JC304 if a prompt plus ``max_tokens``
         exceeds the context, JC305 if the engine fails, ValueError if the schema holds a keyword that engines
@@ -151,7 +152,8 @@ class LanguageModel(ABC):
         answers = self._complete(prompts, schema, max_tokens, adapter, progress)
         if schema is None:
             return answers
-        answers = [structured.checked(answer, schema) for answer in answers]
+        texts = [prompt.context.text for prompt in prompts]
+        answers = [structured.checked(answer, schema, text=text) for answer, text in zip(answers, texts, strict=True)]
         broken = [i for i, answer in enumerate(answers) if answer.error == "JC302"]
         if broken:
             again = [structured.repair_prompt(prompts[i], answers[i]) for i in broken]
@@ -162,7 +164,7 @@ class LanguageModel(ABC):
                     raise
                 return answers  # no room to state the problem: the first answers stand, flagged
             for i, retry in zip(broken, retries, strict=True):
-                second = structured.checked(retry, schema)
+                second = structured.checked(retry, schema, text=texts[i])
                 answers[i] = replace(second, repaired=True, usage=answers[i].usage + second.usage)
         return answers
 
@@ -196,6 +198,16 @@ class LanguageModel(ABC):
             if progress is not None and questions:
                 progress(done, total)
         return answers
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters that requests may name."""
+        return ()
+
+    def adapter_version(self, name: str) -> str:
+        """What an adapter is, for the record: the hash of its file, else the name under which it is served, "" if
+        neither is known."""
+        return str(self.info.facts.get("adapters", {}).get(name, ""))
 
     @abstractmethod
     def _complete(

@@ -72,6 +72,13 @@ class Cached(LanguageModel):
         self._root = {"weights": weights, **_surroundings(model)}
         self._store = Store(folder, limit_bytes)
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        return self._model.adapters
+
+    def adapter_version(self, name: str) -> str:
+        return self._model.adapter_version(name)
+
     def count_tokens(self, text: str) -> int:
         return self._model.count_tokens(text)
 

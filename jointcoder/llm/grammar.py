@@ -4,7 +4,8 @@ The converter covers exactly the keywords that :func:`structured.lint_schema` le
 llama-cpp-python carries is not used, for three reasons that its grammars show: strings may hold raw line breaks
 (not JSON), Chinese ``enum`` values become ``\\uXXXX`` escapes (which no model writes), and integer bounds are
 skipped. Objects are written in the order of their ``properties``, all of them, with at most one space between
-tokens. llama.cpp's own GBNF engine does the matching. This module knows nothing of prompts.
+tokens. llama.cpp's own GBNF engine does the matching; strings that are copies are held to the text by copying.py,
+beside the grammar, which takes them for plain strings. This module knows nothing of prompts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from jointcoder.errors import ModelError
+from jointcoder.llm.copying import Copying, Pieces, by_logit
 from jointcoder.llm.engine import Engine, Row
 
 SHORTLIST = 256  # likeliest tokens tried before the whole vocabulary
@@ -89,34 +91,69 @@ def _literal(text: str) -> str:
 
 
 class Constraint:
-    """The state of one answer in a grammar. ``close`` frees it.
+    """The state of one answer in a grammar, and of its copies in their text. ``close`` frees it.
 
     The likeliest token is tested alone first and the vocabulary only when it is refused, so that a model which
     writes what it should costs next to nothing. The result is the same: the likeliest token that is allowed.
     """
 
-    def __init__(self, engine: Engine, grammar: str) -> None:
+    def __init__(
+        self, engine: Engine, grammar: str, *, copying: Copying | None = None, pieces: Pieces | None = None
+    ) -> None:
         self._engine, self._api = engine, engine.api
+        self._copying = copying
+        self._pieces = pieces or Pieces(engine.piece, engine.vocabulary)
         self._sampler = self._api.llama_sampler_init_grammar(engine.vocab, grammar.encode(), b"root")
         if not self._sampler:
             raise ModelError("JC305", "the engine refused the grammar of the answer's schema")
 
     def allows(self, token: int) -> bool:
-        """Whether the grammar accepts ``token`` next."""
-        return self._best(np.array([token]), np.zeros(1, dtype=np.float32)) is not None
+        """Whether ``token`` may come next."""
+        return self._copies(token) and self._fits(token)
 
     def accept(self, token: int) -> None:
         """Go on by a token that :meth:`allows` (or :meth:`choose` returned); not by one that ends the answer."""
+        if self._copying is not None:
+            self._copying.accept(self._pieces[token])
         self._api.llama_sampler_accept(self._sampler, token)
 
     def choose(self, row: Row) -> int | None:
-        """The likeliest token that the grammar accepts, the end of the answer included; None if there is none."""
+        """The likeliest token that may come next, the end of the answer included; None if there is none."""
         first = int(row.argmax())
         if self.allows(first):
             return first
+        if self._copying is not None and self._copying.inside:
+            return self._choose_inside(row, self._copying)
         near = np.argpartition(row, -SHORTLIST)[-SHORTLIST:] if len(row) > SHORTLIST else np.arange(len(row))
-        best = self._best(near, row[near])
-        return best if best is not None else self._best(np.arange(len(row)), row)
+        best = self._choose_among(near, row)
+        return best if best is not None else self._choose_among(np.arange(len(row)), row)
+
+    def _choose_inside(self, row: Row, copying: Copying) -> int | None:
+        """Inside a copy few tokens can follow, and they may stand far behind in the model's favour. Where none can, the
+        copy may end inside a word."""
+        tokens = self._pieces.beginning(copying.first_bytes())
+        for anywhere in (False, True):
+            for token in by_logit(tokens, row):
+                if copying.allows(self._pieces[token], anywhere=anywhere) and self._fits(token):
+                    return token
+        return None
+
+    def _choose_among(self, tokens: Any, row: Row) -> int | None:
+        """The likeliest that the grammar accepts; tokens that begin a copy with what the text does not hold are passed
+        over."""
+        while len(tokens):
+            best = self._best(tokens, row[tokens])
+            if best is None or self._copies(best):
+                return best
+            tokens = tokens[tokens != best]
+        return None
+
+    def _copies(self, token: int) -> bool:
+        return self._copying is None or self._copying.allows(self._pieces[token])
+
+    def _fits(self, token: int) -> bool:
+        """Whether the grammar accepts ``token`` next."""
+        return self._best(np.array([token]), np.zeros(1, dtype=np.float32)) is not None
 
     def _best(self, tokens: Any, logits: Any) -> int | None:
         api = self._api

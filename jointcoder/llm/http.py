@@ -44,6 +44,7 @@ from jointcoder.llm.base import (
     Usage,
 )
 from jointcoder.llm.likeliest import Seen
+from jointcoder.llm.structured import without_copies
 from jointcoder.llm.wire import Call, Wire
 
 if TYPE_CHECKING:
@@ -121,6 +122,16 @@ class Http(LanguageModel):
             allow_remote=server.allow_remote,
         )
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Those named by the settings that are served, and the server's other models."""
+        served = self.abilities.models
+        named = [name for name, model in self._adapters.items() if model in served]
+        return tuple(dict.fromkeys([*named, *(model for model in served if model != self._model)]))
+
+    def adapter_version(self, name: str) -> str:
+        return self._adapters.get(name, name)
+
     def count_tokens(self, text: str) -> int:
         """The server's count; without its tokenizer a cautious guess (:func:`guessed_tokens`)."""
         return self._counts([text])[0]
@@ -165,6 +176,7 @@ class Http(LanguageModel):
         """What a schema adds to the instruction and to the request."""
         if schema is None:
             return "", {}
+        schema = without_copies(schema)  # the answer is checked for them
         if self.abilities.schema == "json_schema":
             return "", {"response_format": wire_format.json_schema(schema)}
         if self.abilities.schema == "grammar":

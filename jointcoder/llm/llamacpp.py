@@ -38,6 +38,7 @@ from jointcoder.llm.options import EngineOptions, usable_cores
 
 if TYPE_CHECKING:
     from jointcoder.llm.answer import Answer
+    from jointcoder.llm.copying import Copying
     from jointcoder.llm.engine import Row
     from jointcoder.llm.load import Opening
     from jointcoder.llm.scoring import Scores
@@ -90,6 +91,7 @@ class LlamaCpp(LanguageModel):
         adapters: Mapping[str, Path | Adapter] | None = None,
     ) -> None:
         from jointcoder.llm.chat import Chat
+        from jointcoder.llm.copying import Pieces
         from jointcoder.llm.engine import Engine
         from jointcoder.llm.prefixes import Prefixes
 
@@ -109,9 +111,12 @@ class LlamaCpp(LanguageModel):
             eos=engine.special("eos"),
         )
         self._prefixes = Prefixes(engine)
+        self._pieces = Pieces(engine.piece, engine.vocabulary)
         self._lock = threading.Lock()
-        engine.load_adapters({n: a if isinstance(a, Adapter) else Adapter(a) for n, a in (adapters or {}).items()})
-        self.info = ModelInfo(name or path.stem, sha256, context_tokens, engine.facts())
+        files = {n: a if isinstance(a, Adapter) else Adapter(a) for n, a in (adapters or {}).items()}
+        engine.load_adapters(files)
+        versions = {"adapters": {n: adapter.version() for n, adapter in files.items()}} if files else {}
+        self.info = ModelInfo(name or path.stem, sha256, context_tokens, engine.facts() | versions)
 
     @classmethod
     def open(cls, opening: Opening) -> Self:
@@ -124,7 +129,12 @@ class LlamaCpp(LanguageModel):
             threads=opening.threads,
             gpu_layers=opening.gpu_layers,
             options=opening.options,
+            adapters=opening.adapters,
         )
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        return tuple(self.info.facts.get("adapters", ()))
 
     def count_tokens(self, text: str) -> int:
         with self._alone():
@@ -143,11 +153,13 @@ class LlamaCpp(LanguageModel):
         adapter: str | None,
         progress: Progress | None,
     ) -> list[Generation]:
+        from jointcoder.llm.copying import held
         from jointcoder.llm.grammar import gbnf
 
         if max_tokens < 1:
             raise ValueError("max_tokens must be positive")
         grammar = None if schema is None else gbnf(schema)
+        copying = held(schema, [prompt.context.text for prompt in prompts])
         with self._alone():
             prefix = self._grouped([prompt.context for prompt in prompts])
             branches = [
@@ -158,7 +170,7 @@ class LlamaCpp(LanguageModel):
             results: dict[int, Generation] = {}
             with self._decoding():
                 for wave in self._waves(branches, self.options.parallel):
-                    results |= self._write(wave, prompts, grammar, max_tokens, adapter, progress, len(results))
+                    results |= self._write(wave, prompts, grammar, copying, max_tokens, adapter, progress, len(results))
                     self._clear_branches()
         return [results[i] for i in range(len(prompts))]
 
@@ -167,6 +179,7 @@ class LlamaCpp(LanguageModel):
         wave: list[_Branch],
         prompts: Sequence[Prompt],
         grammar: str | None,
+        copying: Sequence[Copying | None],
         max_tokens: int,
         adapter: str | None,
         progress: Progress | None,
@@ -179,7 +192,16 @@ class LlamaCpp(LanguageModel):
         try:
             for branch in wave:
                 opening = prompts[branch.index].opening
-                answers.append(Answer(self._engine, opening=opening, grammar=grammar, max_tokens=max_tokens))
+                answers.append(
+                    Answer(
+                        self._engine,
+                        opening=opening,
+                        grammar=grammar,
+                        max_tokens=max_tokens,
+                        copying=copying[branch.index],
+                        pieces=self._pieces,
+                    )
+                )
 
             def tell() -> None:
                 if progress is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jointcoder.errors import UsageError, name_list
+from jointcoder.llm.adapters import Adapter
 from jointcoder.llm.base import LanguageModel
 from jointcoder.llm.options import EngineOptions, load_options
 from jointcoder.settings import Settings
@@ -43,7 +44,8 @@ class Server:
 @dataclass(frozen=True)
 class Opening:
     """What a backend gets to open a model with. ``options`` is None where this machine was never probed; ``name`` is
-    "" where a backend without a weights file was not told which model."""
+    "" where a backend without a weights file was not told which model; ``adapters`` are files beside the weights
+    (a server's adapters are in ``server``)."""
 
     path: Path
     name: str
@@ -53,6 +55,7 @@ class Opening:
     gpu_layers: int = 0
     options: EngineOptions | None = None
     server: Server = field(default_factory=Server)
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
 
 
 def open_model(
@@ -62,8 +65,10 @@ def open_model(
     name: str | None = None,
     sha256: str = "",
     backend: str | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
 ) -> LanguageModel:
-    """Open ``path`` (default: the settings' model in the models folder) with ``backend`` (default: the settings').
+    """Open ``path`` (default: the settings' model in the models folder) with ``backend`` (default: the settings'), and
+    the ``adapters`` that steps may name, for backends that read files.
 
     The engine options that ``doctor`` saved for this model and machine are applied. Raises UsageError JC001
     (unknown backend, naming the known ones) and whatever the backend raises.
@@ -76,15 +81,16 @@ def open_model(
     else:
         path = path or settings.models_dir / f"{settings.model}.gguf"
         name = name or path.stem
+    options = load_options(settings.cache / OPTIONS_FILE, path)
     model: LanguageModel = opener.open(
         Opening(
             path=path,
             name=name,
             sha256=sha256,
-            context_tokens=settings.context_tokens,
+            context_tokens=_context_tokens(settings, path, options) if _needs_file(opener) else settings.context_tokens,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
-            options=load_options(settings.cache / OPTIONS_FILE, path),
+            options=options,
             server=Server(
                 url=settings.server_url,
                 timeout_s=settings.server_timeout_s,
@@ -93,6 +99,7 @@ def open_model(
                 adapters=settings.server_adapters,
                 allow_remote=settings.allow_remote,
             ),
+            adapters=dict(adapters or {}),
         )
     )
     return model
@@ -121,6 +128,33 @@ def backends() -> dict[str, EntryPoint]:
     """The known backends by name: built-in ones and those of installed packages."""
     known = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
     return known | {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _context_tokens(settings: Settings, path: Path, options: EngineOptions | None) -> int:
+    """The settings' context, made smaller where ``memory_mb`` asks for it. Raises ModelError JC311 where no context of
+    use fits. A file whose header does not tell is left to the backend."""
+    from jointcoder.assets.gguf import GgufError, read_header
+    from jointcoder.llm import memory
+
+    if settings.memory_mb is None:
+        return settings.context_tokens
+    try:
+        header = read_header(path)
+    except (GgufError, OSError):
+        return settings.context_tokens
+    found = memory.need(
+        header,
+        context_tokens=settings.context_tokens,
+        options=options or EngineOptions(),
+        gpu_layers=settings.gpu_layers,
+    )
+    if found is None:
+        return settings.context_tokens
+    room = settings.memory_mb * 10**6
+    if tokens := memory.fitting(found, room):
+        return tokens
+    memory.require(found, room, what=path.name, remedy="raise memory_mb")
+    return settings.context_tokens
 
 
 def _needs_file(opener: Any) -> bool:

@@ -58,11 +58,20 @@ class Scripted(LanguageModel):
 
     An answer to a prompt is text, or a value that is written as JSON. An answer to a question is an option, a
     mapping of options to probabilities, or a sequence of probabilities in the options' order. Text longer than
-    ``max_tokens`` is cut. Raises ModelError JC305 for a request that the script does not answer.
+    ``max_tokens`` is cut. ``adapters``: the names it says it has; any other is taken, too. Raises ModelError JC305
+    for a request that the script does not answer.
     """
 
-    def __init__(self, answers: Script, *, name: str = "scripted", context_tokens: int = 8192) -> None:
+    def __init__(
+        self,
+        answers: Script,
+        *,
+        name: str = "scripted",
+        context_tokens: int = 8192,
+        adapters: Iterable[str] = (),
+    ) -> None:
         self._answers = answers
+        self._adapters = tuple(adapters)
         self._next = 0
         self.requests: list[Request] = []
         self.info = ModelInfo(name, context_tokens=context_tokens, facts={"architecture": "scripted"})
@@ -78,7 +87,11 @@ class Scripted(LanguageModel):
             raise ModelError("JC301", f"{opening.path.name} is not a JSON script") from None
         if not isinstance(answers, list | dict):
             raise ModelError("JC301", f"{opening.path.name}: a script is a JSON list or object")
-        return cls(answers, name=opening.name, context_tokens=opening.context_tokens)
+        return cls(answers, name=opening.name, context_tokens=opening.context_tokens, adapters=opening.adapters)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        return self._adapters
 
     def count_tokens(self, text: str) -> int:
         """A run of up to four Latin letters or digits, or any other character, is a token."""

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jointcoder.llm.base import Generation, Prompt
 
+COPY = "x-copy"  # of a string: it must occur in the request's context (copying.py enforces it where an engine lets it)
 ANNOTATIONS = frozenset({"title", "description", "$schema"})
 KEYWORDS: Mapping[str, frozenset[str]] = {
     "object": frozenset({"properties", "required", "additionalProperties"}),
     "array": frozenset({"items", "minItems", "maxItems"}),
-    "string": frozenset({"minLength", "maxLength"}),
+    "string": frozenset({"minLength", "maxLength", COPY}),
     "integer": frozenset({"minimum", "maximum"}),
     "number": frozenset(),
     "boolean": frozenset(),
@@ -41,7 +42,7 @@ def lint_schema(schema: Mapping[str, Any], *, path: str = "$", depth: int = 1) -
     """Refuse what an engine's grammar would skip. Raises ValueError naming the place and the known keywords.
 
     ``enum`` and ``const`` may stand in place of ``type``; objects must list their ``properties`` and may only set
-    ``additionalProperties: false``; arrays must state ``items``.
+    ``additionalProperties: false``; arrays must state ``items``. The one keyword of our own is ``x-copy: true``.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f"schema {path}: nested deeper than {MAX_DEPTH} levels; keep schemas flat")
@@ -58,6 +59,8 @@ def lint_schema(schema: Mapping[str, Any], *, path: str = "$", depth: int = 1) -
             f"schema {path}: {', '.join(sorted(unknown))} would be skipped silently by the grammar; "
             f"known here: {', '.join(sorted(allowed))}"
         )
+    if not isinstance(schema.get(COPY, False), bool):
+        raise ValueError(f"schema {path}: {COPY} may only be true or false")
     if schema.get("type") == "object" and "properties" not in schema:
         raise ValueError(f"schema {path}: an object must list its properties")
     if schema.get("additionalProperties", False) is not False:
@@ -70,8 +73,18 @@ def lint_schema(schema: Mapping[str, Any], *, path: str = "$", depth: int = 1) -
         lint_schema(schema["items"], path=f"{path}[]", depth=depth + 1)
 
 
-def checked(answer: Generation, schema: Mapping[str, Any]) -> Generation:
-    """The answer with ``value`` set, or with ``error`` and ``problem``.
+def without_copies(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema without our own keyword, for servers, which may refuse what they do not know."""
+    plain = {key: value for key, value in schema.items() if key != COPY}
+    if "properties" in plain:
+        plain["properties"] = {name: without_copies(part) for name, part in plain["properties"].items()}
+    if "items" in plain:
+        plain["items"] = without_copies(plain["items"])
+    return plain
+
+
+def checked(answer: Generation, schema: Mapping[str, Any], *, text: str = "") -> Generation:
+    """The answer with ``value`` set, or with ``error`` and ``problem``. ``text`` is what copies must occur in.
 
     A finished answer must be one JSON document (a surrounding code fence and white space are tolerated, nothing
     more) that satisfies the schema, else JC302. A cut one gets JC306 in any case; its ``value`` is what stood
@@ -80,14 +93,14 @@ def checked(answer: Generation, schema: Mapping[str, Any]) -> Generation:
     """
     if not answer.finished:
         value = _with_lists(salvaged(answer.text), schema)
-        if value is not None and _violation(value, schema) is not None:
+        if value is not None and _problem(value, schema, text) is not None:
             value = None
         return replace(answer, value=value, error="JC306")
     try:
         value = parsed(answer.text)
     except ValueError as error:
         return replace(answer, value=None, error="JC302", problem=str(error))
-    problem = _violation(value, schema)
+    problem = _problem(value, schema, text)
     if problem is not None:
         return replace(answer, value=None, error="JC302", problem=problem)
     return replace(answer, value=value, error=None)
@@ -172,6 +185,27 @@ def _with_lists(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def _in_outermost_array(stack: list[str]) -> bool:
     return bool(stack) and stack[-1] == "]" and stack.count("]") == 1
+
+
+def _problem(value: Any, schema: Mapping[str, Any], text: str) -> str | None:
+    violation = _violation(value, schema)
+    if violation is not None:
+        return violation
+    path = _miscopied(value, schema, text.encode("utf-8", "replace").decode("utf-8"))  # as models read lone surrogates
+    return None if path is None else f"at {path}: not copied word by word from the text"
+
+
+def _miscopied(value: Any, schema: Mapping[str, Any], text: str, path: str = "$") -> str | None:
+    """The place of the first copy that does not occur in ``text``. ``value`` satisfies the schema."""
+    if schema.get(COPY):
+        return None if value in text else path
+    parts: list[tuple[Any, Mapping[str, Any], str]] = []
+    if isinstance(value, dict):
+        parts = [(value[k], part, f"{path}.{k}") for k, part in schema.get("properties", {}).items() if k in value]
+    elif isinstance(value, list) and "items" in schema:
+        parts = [(item, schema["items"], f"{path}[{i}]") for i, item in enumerate(value)]
+    found = (_miscopied(part, below, text, place) for part, below, place in parts)
+    return next((place for place in found if place is not None), None)
 
 
 def _violation(value: Any, schema: Mapping[str, Any]) -> str | None:

@@ -86,19 +86,22 @@ class Update:
 
 @dataclass(frozen=True)
 class Generate:
-    """Ask for schema-bound text; the answer is ``list[Generation]``."""
+    """Ask for schema-bound text; the answer is ``list[Generation]``. ``adapter``: None means the step's option."""
 
     prompts: Sequence[Prompt]
     schema: Schema | None = None
     max_tokens: int = 512
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
 class Choose:
-    """Ask for scores of short answers after one context; the answer is ``list[Choice]``."""
+    """Ask for scores of short answers after one context; the answer is ``list[Choice]``. ``adapter``: None means the
+    step's option."""
 
     context: Context
     questions: Sequence[Question]
+    adapter: str | None = None
 
 
 Ask = Generate | Choose
@@ -123,9 +126,14 @@ class Tools:
 
 
 class StepOptions(BaseModel):
-    """Base of a step's options: frozen, unknown names refused, ranges declared on the fields."""
+    """Base of a step's options: frozen, unknown names refused, ranges declared on the fields.
+
+    ``adapter``: the adapter under which the model answers the step; the runner puts it on what the step asks.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    adapter: str = ""
 
 
 class KindOptions(StepOptions):

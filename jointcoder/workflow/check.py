@@ -2,14 +2,16 @@
 
 Checked: unique ids; ``after`` names earlier steps; components and options exist; every slot that a step reads was
 written by one of its ancestors; two branches that may run side by side never write the same slot; a step that
-asks the model implies ``needs.model``; what the steps leave is a coded record.
+asks the model implies ``needs.model``, and only such a step names an adapter; what the steps leave is a coded record.
+Before a run :func:`require_adapters` compares the adapters with those of the model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jointcoder.errors import JointCoderError, WorkflowError
+from jointcoder.errors import JointCoderError, WorkflowError, name_list
+from jointcoder.llm.base import LanguageModel
 from jointcoder.steps import registry
 from jointcoder.steps.base import CODE_SLOTS, SLOTS, Step
 from jointcoder.workflow.spec import Workflow
@@ -27,6 +29,11 @@ class Plan:
         """Whether any step may ask the model."""
         return any(step.asks for _, step in self.steps)
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters that the steps name, each once, in the order of the steps."""
+        return tuple(dict.fromkeys(step.options.adapter for _, step in self.steps if step.options.adapter))
+
 
 def plan(workflow: Workflow) -> Plan:
     """Build and check. Raises WorkflowError (JC401, JC402, JC407) that lists every wiring problem at once."""
@@ -42,9 +49,22 @@ def plan(workflow: Workflow) -> Plan:
         problems += _slot_problems(workflow, built)
         if any(step.asks for step in built.values()) and not workflow.needs.model:
             problems.append("a step asks the model but needs.model is false")
+        idle = [step_id for step_id, step in built.items() if step.options.adapter and not step.asks]
+        problems += [f"{step_id} names an adapter but does not ask the model" for step_id in idle]
     if problems:
         raise WorkflowError("JC402", f"workflow {workflow.name!r} does not join up: " + "; ".join(problems))
     return Plan(workflow, tuple(built.items()))
+
+
+def require_adapters(plan: Plan, model: LanguageModel) -> None:
+    """Raises WorkflowError JC403, naming the known ones, if the steps name adapters that the model does not have."""
+    if absent := [name for name in plan.adapters if name not in model.adapters]:
+        known = name_list(model.adapters) if model.adapters else "none"
+        raise WorkflowError(
+            "JC403",
+            f"workflow {plan.workflow.name!r} names adapters that {model.info.name} does not have: {name_list(absent)}",
+            hint=f"its adapters: {known}",
+        )
 
 
 def problems(workflow: Workflow) -> list[str]:

@@ -1,9 +1,9 @@
 """Runs a checked workflow over encounters: stage by stage, with a trace, a cost account and errors kept apart.
 
 All encounters of a batch pass one step before the next step begins, so that requests which share a model setting
-meet (generation prompts of the whole batch go to the engine in one call). A step that fails on one encounter
-leaves a flag (JC406 or the error's own code) on that record and its state as it was; an input that is unfit
-(InputError) stops that record; the others go on in both cases.
+meet (generation prompts of the whole batch go to the engine in one call, those of an adapter together). A step that
+fails on one encounter leaves a flag (JC406 or the error's own code) on that record and its state as it was; an input
+that is unfit (InputError) stops that record; the others go on in both cases.
 Knows nothing of what steps do, nor of files.
 """
 
@@ -19,7 +19,7 @@ from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowE
 from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
 from jointcoder.steps.base import CODE_SLOTS, Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
-from jointcoder.workflow.check import Plan
+from jointcoder.workflow.check import Plan, require_adapters
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -29,12 +29,15 @@ Observer = Callable[[str, str], None]  # encounter id, step id: called as each s
 
 @dataclass
 class _Way:
-    """One encounter on its way: its state, its trace, and the generator of the step it is in."""
+    """One encounter on its way: its state, its trace, and the generator of the step it is in, whose asks go under
+    ``adapter`` where they name none; ``used`` are the adapters asked so far in the step."""
 
     state: State
     trace: list[StepTrace] = field(default_factory=list)
     run: Run | None = None
     ask: Ask | None = None
+    adapter: str | None = None
+    used: set[str] = field(default_factory=set)
     cost: Cost = field(default_factory=Cost)
     update: Update | None = None
     stopped: JointCoderError | None = None
@@ -61,13 +64,16 @@ def run(
     *,
     observer: Observer | None = None,
 ) -> list[Outcome]:
-    """One outcome per encounter, in order. Raises WorkflowError JC403 if a step asks and there is no model."""
+    """One outcome per encounter, in order. Raises WorkflowError JC403 if a step asks and there is no model, or one
+    without the adapters that steps name."""
     if plan.asks and model is None:
         raise WorkflowError(
             "JC403",
             f"workflow {plan.workflow.name!r} needs a model",
             hint="run `jointcoder setup`, or use a workflow without one",
         )
+    if plan.asks and model is not None:
+        require_adapters(plan, model)
     ways = [_Way(State(encounter)) for encounter in encounters]
     for step_id, step in plan.steps:
         going = [way for way in ways if way.stopped is None]
@@ -88,23 +94,28 @@ def reply(ask: Ask, model: LanguageModel | None) -> Answers:
     if model is None:
         raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
     if isinstance(ask, Generate):
-        return list(model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens))
-    return list(model.choose(ask.context, ask.questions))
+        return list(model.generate(ask.prompts, ask.schema, max_tokens=ask.max_tokens, adapter=ask.adapter))
+    return list(model.choose(ask.context, ask.questions, adapter=ask.adapter))
 
 
-def answer(asking: Generator[Ask, Answers, T], model: LanguageModel | None) -> T:
-    """Drive one generator of asks to its end outside a workflow."""
+def answer(asking: Generator[Ask, Answers, T], model: LanguageModel | None, *, adapter: str = "") -> T:
+    """Drive one generator of asks to its end outside a workflow, under ``adapter`` where they name none."""
     try:
         ask = next(asking)
         while True:
-            ask = asking.send(reply(ask, model))
+            ask = asking.send(reply(_under(ask, adapter or None), model))
     except StopIteration as end:
         result: T = end.value
         return result
 
 
+def _under(ask: Ask, adapter: str | None) -> Ask:
+    return replace(ask, adapter=adapter) if ask.adapter is None and adapter is not None else ask
+
+
 def _begin(way: _Way, step_id: str, step: Step, tools: Tools) -> None:
     way.cost, way.update = Cost(), None
+    way.adapter, way.used = step.options.adapter or None, set()
     way.run = step.run(way.state, tools)
     _advance(way, step_id, None)
 
@@ -114,7 +125,9 @@ def _advance(way: _Way, step_id: str, answers: Answers | None) -> None:
     assert way.run is not None
     began = time.perf_counter()
     try:
-        way.ask = way.run.send(answers)  # type: ignore[arg-type]  # the first send of a generator is None
+        ask = way.run.send(answers)  # type: ignore[arg-type]  # the first send of a generator is None
+        way.ask = _under(ask, way.adapter)
+        way.used |= {way.ask.adapter} if way.ask.adapter is not None else set()
     except StopIteration as end:
         way.ask, way.update = None, end.value
     except InputError as error:
@@ -139,12 +152,13 @@ def _fail(way: _Way, flag: Flag) -> None:
 
 
 def _answer(waiting: list[_Way], step_id: str, model: LanguageModel | None) -> None:
-    """Answer the open asks of all encounters: those of one kind in one call."""
+    """Answer the open asks of all encounters: those of one kind and adapter in one call."""
     groups: dict[Any, list[_Way]] = {}
     for way in waiting:
         ask = way.ask
-        key = (repr(ask.schema), ask.max_tokens) if isinstance(ask, Generate) else "choose"
-        groups.setdefault(key, []).append(way)
+        kind = (repr(ask.schema), ask.max_tokens) if isinstance(ask, Generate) else "choose"
+        adapter = ask.adapter if ask is not None else None
+        groups.setdefault((kind, adapter), []).append(way)
     for group in groups.values():
         if len(group) == 1 or not _together(group, step_id, model):
             # One request too long must not fail its neighbours: ask one encounter at a time.
@@ -167,7 +181,7 @@ def _together(group: list[_Way], step_id: str, model: LanguageModel | None) -> b
 
 
 def _replies(asks: Sequence[Ask], model: LanguageModel | None) -> list[Answers]:
-    """The answers to several asks of one kind. Raises as :func:`reply` does."""
+    """The answers to several asks of one kind and adapter. Raises as :func:`reply` does."""
     written = [ask for ask in asks if isinstance(ask, Generate)]
     if written:
         answers = reply(replace(written[0], prompts=[prompt for ask in written for prompt in ask.prompts]), model)
@@ -176,7 +190,7 @@ def _replies(asks: Sequence[Ask], model: LanguageModel | None) -> list[Answers]:
     if model is None:
         raise WorkflowError("JC403", "this needs a model", hint="run `jointcoder setup`")
     chosen = [(ask.context, ask.questions) for ask in asks if isinstance(ask, Choose)]
-    return [list(choices) for choices in model.choose_all(chosen)]
+    return [list(choices) for choices in model.choose_all(chosen, adapter=asks[0].adapter)]
 
 
 def _ask(way: _Way, step_id: str, model: LanguageModel | None) -> None:
@@ -214,7 +228,7 @@ def _finish(way: _Way, step_id: str, step: Step) -> None:
             cost=way.cost,
             read={slot: _count(getattr(before, slot)) for slot in sorted(step.reads - {"encounter"})},
             wrote={slot: _count(value) for slot, value in update.values.items()},
-            notes={**update.notes, **_codes_written(update)},
+            notes={**update.notes, **_codes_written(update), **({"adapters": sorted(way.used)} if way.used else {})},
         )
     )
     way.run = None

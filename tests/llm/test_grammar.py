@@ -94,6 +94,11 @@ def test_item_counts_are_kept(model: LlamaCpp, low: int, span: int, count: int) 
     assert accepts(model, schema, json.dumps([True] * count)) == (low <= count <= low + span)
 
 
+def test_copies_are_plain_strings_to_the_grammar() -> None:
+    plain = {"type": "array", "items": {"type": "string", "maxLength": 9}}
+    assert gbnf(plain | {"items": plain["items"] | {"x-copy": True}}) == gbnf(plain)  # type: ignore[operator]
+
+
 def test_the_shortlist_changes_nothing(model: LlamaCpp) -> None:
     """The likeliest allowed token is found whether it stands first, on the shortlist or far behind."""
     random = np.random.default_rng(7)

@@ -200,11 +200,24 @@ def test_overflow_is_jc304_before_anything_is_sent(http: Http, proxy: Proxy, ser
 def test_adapters_are_models_of_the_server(http: Http, proxy: Proxy, server: str) -> None:
     with pytest.raises(UsageError, match=r"JC001.*nobody.*smol.*smol-extract"):
         http.choose(NOTE, [FEVER], adapter="nobody")
+    assert http.adapters == ("smol-extract",)
     http.generate([Prompt(NOTE, "Go on.")], max_tokens=1, adapter="smol-extract")
     assert proxy.chats[-1].body["model"] == "smol-extract"
     with Http(proxy.url, model="smol", api_key=KEY, adapters={"extract": "smol-extract"}) as mapped:
         mapped.generate([Prompt(NOTE, "Go on.")], max_tokens=1, adapter="extract")
+        assert mapped.adapters == ("extract", "smol-extract")
+        assert mapped.adapter_version("extract") == "smol-extract"
     assert proxy.chats[-1].body["model"] == "smol-extract"
+
+
+def test_copies_are_checked_here_and_the_server_is_not_told(http: Http, proxy: Proxy) -> None:
+    quote = {"type": "string", "x-copy": True, "minLength": 1, "maxLength": 12}
+    schema = {"type": "object", "properties": {"q": quote}, "required": ["q"], "additionalProperties": False}
+    (answer,) = http.generate([Prompt(NOTE, "Copy a word.")], schema, max_tokens=24)
+    assert answer.error in (None, "JC302")
+    assert (answer.value is not None) == (answer.error is None)
+    assert answer.value is None or answer.value["q"] in NOTE.text
+    assert "x-copy" not in str(proxy.chats[-1].body)
 
 
 def test_settings_open_it_without_a_file(

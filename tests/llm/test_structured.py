@@ -18,6 +18,7 @@ from jointcoder.llm.structured import (
     parsed,
     repair_prompt,
     salvaged,
+    without_copies,
 )
 
 TERMS = {
@@ -146,6 +147,10 @@ def test_the_repair_prompt_takes_braces_in_answers_as_they_are() -> None:
         {"type": "number", "minimum": 0},
         {"type": "integer", "multipleOf": 2},
         {"type": "array", "items": {"type": "string", "format": "date"}},
+        {"type": "integer", "x-copy": True},
+        {"type": "string", "x-copy": "yes"},
+        {"type": "string", "x-other": True},
+        {"enum": ["a"], "x-copy": True},
     ],
 )
 def test_keywords_that_a_grammar_would_skip_are_refused(schema: dict[str, Any]) -> None:
@@ -160,3 +165,32 @@ def test_deep_schemas_are_refused() -> None:
     with pytest.raises(ValueError, match="flat"):
         lint_schema(schema)
     lint_schema(TERMS)
+
+
+COPIED = {
+    "type": "object",
+    "properties": {
+        "rows": {"type": "array", "items": {"type": "object", "properties": {"q": {"type": "string", "x-copy": True}}}},
+        "n": {"type": "string"},
+    },
+}
+
+
+def test_copies_must_occur_in_the_text() -> None:
+    lint_schema(COPIED)
+    answer = Generation('{"rows": [{"q": "a \\"b\\""}, {}, {"q": "c\\nd"}], "n": "free"}')
+    assert checked(answer, COPIED, text='x a "b"; c\nd').error is None
+    wrong = checked(answer, COPIED, text='x a "b"; c d')
+    assert (wrong.value, wrong.error) == (None, "JC302")
+    assert "$.rows[2].q" in wrong.problem
+    assert checked(Generation('{"rows": [{"q": "a?"}]}'), COPIED, text="a\ud800").error is None, "as models read it"
+    cut = Generation('{"rows": [{"q": "made up"}, {"q', finished=False)
+    assert checked(cut, COPIED, text="x").value is None
+    assert checked(cut, COPIED, text="made up").value == {"rows": [{"q": "made up"}]}
+
+
+def test_servers_get_the_schema_without_our_own_keyword() -> None:
+    assert "x-copy" not in json.dumps(without_copies(COPIED))
+    assert without_copies(TERMS) == TERMS
+    named = {"type": "object", "properties": {"x-copy": {"type": "string", "x-copy": True}}}
+    assert without_copies(named) == {"type": "object", "properties": {"x-copy": {"type": "string"}}}
