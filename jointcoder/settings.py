@@ -31,6 +31,7 @@ class Settings(BaseModel):
     context_tokens: int = 8192
     threads: int | None = None
     gpu_layers: int = 0
+    memory_mb: int | None = Field(None, gt=0)  # what the engine may take; a context that needs more is made smaller
     data: Path | None = None
     # Backend "http" only. The key is no setting: it is read from JOINTCODER_API_KEY and never written anywhere.
     server_url: str = "http://127.0.0.1:8080/v1"

@@ -6,6 +6,8 @@
     sources.py    the other sources: installed packages, files, URLs with resume
     fetch.py      tries the sources in order, verifies, moves into place
     models.py     a name or a path → the weights to load
+    local.py      models and adapters of the user's own
+    gguf.py       the header of a weights file
 
 Nothing here knows what a model or a code book means; a file is a name, a size and a sha256.
 """
@@ -13,6 +15,7 @@ Nothing here knows what a model or a code book means; a file is a name, a size a
 from __future__ import annotations
 
 from jointcoder.assets.fetch import fetch
+from jointcoder.assets.local import LocalAdapter, LocalModel, adapters_of, known_models
 from jointcoder.assets.manifest import Asset, Book, BookSource, Manifest, ModelAsset
 from jointcoder.assets.models import ResolvedModel, resolve_model
 from jointcoder.assets.store import VerifyResult, file_hash, is_verified, locate, locked, verify
@@ -21,13 +24,17 @@ __all__ = [
     "Asset",
     "Book",
     "BookSource",
+    "LocalAdapter",
+    "LocalModel",
     "Manifest",
     "ModelAsset",
     "ResolvedModel",
     "VerifyResult",
+    "adapters_of",
     "fetch",
     "file_hash",
     "is_verified",
+    "known_models",
     "locate",
     "locked",
     "resolve_model",

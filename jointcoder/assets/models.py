@@ -1,4 +1,4 @@
-"""A name or a path → the weights to load. Knows manifests and hashes, not engines."""
+"""A name or a path → the weights to load. Knows manifests, the user's own models and hashes, not engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointcoder.assets.manifest import Manifest, ModelAsset
+from jointcoder.assets.local import known_models
+from jointcoder.assets.manifest import ModelAsset
 from jointcoder.assets.store import VerifyResult, file_hash, locate, missing, verify
 from jointcoder.errors import AssetError, name_list
 from jointcoder.settings import Settings
@@ -14,7 +15,7 @@ from jointcoder.settings import Settings
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """Weights on disk. ``entry`` is None for a file that no manifest knows."""
+    """Weights on disk. ``entry`` is None for a file that neither the manifest nor the user's own list knows."""
 
     path: Path
     name: str
@@ -23,7 +24,7 @@ class ResolvedModel:
 
 
 def resolve_model(settings: Settings, name_or_path: str | None = None) -> ResolvedModel:
-    """The weights for a manifest name or a path to a ``.gguf`` file; default: ``settings.model``.
+    """The weights for a known name or a path to a ``.gguf`` file; default: ``settings.model``.
 
     The first use of a file hashes it (seconds), later ones remember. Raises AssetError JC206 for an unknown
     name, JC201 for a missing file, JC202 for a manifest model whose file has another hash.
@@ -31,12 +32,12 @@ def resolve_model(settings: Settings, name_or_path: str | None = None) -> Resolv
     wanted = name_or_path or settings.model
     if _is_path(wanted):
         return _from_path(Path(wanted).expanduser(), settings)
-    manifest = Manifest.models()
+    manifest = known_models(settings)
     if wanted not in manifest:
         raise AssetError(
             "JC206",
             f"unknown model '{wanted}'",
-            hint=f"known: {name_list(manifest.names())}; or give the path of a .gguf file",
+            hint=f"known: {name_list(manifest.names())}; or give the path of a .gguf file (jointcoder models add)",
         )
     entry = manifest[wanted]
     assert isinstance(entry, ModelAsset)

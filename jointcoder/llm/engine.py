@@ -27,14 +27,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jointcoder.assets.gguf import GgufError, GgufHeader, read_header
 from jointcoder.errors import AssetError, ModelError, UsageError, name_list
 from jointcoder.llm.adapters import Activation, Adapter
+from jointcoder.llm.memory import SLACK, available, need, require
 from jointcoder.llm.native import library
 from jointcoder.llm.options import BLOCK, EngineOptions
 
 FEWEST, MOST = 8, BLOCK - 1  # rows of a steady call
 WRITING = 2  # rows of a step of writing, at least
-SLACK = 4 * BLOCK  # cells beyond the context limit, for padding and filler
 
 Row = NDArray[np.float32]  # logits of one position, shape (vocabulary,); valid until the next engine call
 
@@ -63,8 +64,8 @@ class _Cell(NamedTuple):
 class Engine:
     """Loads on construction; ``close`` (or the finaliser) frees everything.
 
-    Raises AssetError JC201 (file missing), ModelError JC301 (not a GGUF, truncated, unsupported, out of memory,
-    GPU asked for but absent), JC303 (engine not installed).
+    Raises AssetError JC201 (file missing), ModelError JC301 (not a GGUF, truncated, unsupported, GPU asked for but
+    absent), JC303 (engine not installed), JC311 (not enough memory).
     """
 
     def __init__(
@@ -79,6 +80,9 @@ class Engine:
                 "a GPU was asked for, but this build of llama-cpp-python has no GPU support",
                 hint='rebuild it with CMAKE_ARGS="-DGGML_CUDA=on", or set gpu_layers to 0',
             )
+        header = _whole(path)
+        if found := need(header, context_tokens=context_tokens, options=options, gpu_layers=gpu_layers):
+            require(found, available(), what=path.name)
         self.options = options
         self.cells = context_tokens + SLACK
         self.steady = options.steady and options.flash_attention and not gpu_layers
@@ -92,15 +96,16 @@ class Engine:
         if not model:
             raise ModelError(
                 "JC301",
-                f"llama.cpp could not load {path.name}: truncated, damaged or of an unsupported architecture",
+                f"llama.cpp could not load {path.name}: damaged, or this build does not know its architecture "
+                f"({header.architecture or 'none named'})",
                 hint="run `jointcoder models verify`; with --debug the engine's log is shown",
             ) from self._library.log()
         context = api.llama_init_from_model(model, self._context_params(threads))
         if not context:
             api.llama_model_free(model)
             raise ModelError(
-                "JC301",
-                f"no memory for a context of {context_tokens} tokens with {path.name}",
+                "JC311",
+                f"no memory for a context of {context_tokens} tokens with {path.name}{f': {found}' if found else ''}",
                 hint="lower context_tokens in the settings",
             ) from self._library.log()
         batch = api.llama_batch_init(options.batch_tokens, 0, 1)
@@ -367,6 +372,20 @@ def _check_file(path: Path) -> None:
         raise ModelError(
             "JC301", f"{path.name} is not a GGUF file", hint="the engine reads llama.cpp's GGUF format only"
         )
+
+
+def _whole(path: Path) -> GgufHeader:
+    """The header of a model that is all there. Raises ModelError JC301."""
+    try:
+        header = read_header(path)
+        header.require_whole()
+    except GgufError as error:
+        raise ModelError(
+            "JC301", f"{path.name}: {error}", hint="fetch it again: `jointcoder models pull`, or copy it again"
+        ) from None
+    if header.is_adapter:
+        raise ModelError("JC301", f"{path.name} is an adapter, not a model", hint="name the model that it belongs to")
+    return header
 
 
 def _quantisation(api: Any, model: Any) -> str:

@@ -1,6 +1,6 @@
 """How the engine runs on this machine: the options, and the file in which a machine's choice is kept.
 
-``doctor`` writes the file through :mod:`jointcoder.llm.probe`; opening a model reads it. This module imports no
+``doctor`` and ``models bench`` write the file; opening a model reads it. This module imports no
 engine.
 """
 
@@ -95,23 +95,48 @@ def model_key(path: Path) -> str:
 def load_options(saved: Path, model: Path) -> EngineOptions | None:
     """The options chosen for ``model`` on this machine, or None if there are none (or they no longer fit)."""
     try:
-        entry = json.loads(saved.read_text("utf-8"))[model_key(model)]
-        if entry["machine"] != machine():
-            return None
-        return EngineOptions.from_json(entry["options"])
+        return EngineOptions.from_json(_entry(saved, model)["options"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def load_rates(saved: Path, model: Path) -> dict[str, Any] | None:
+    """What ``models bench`` measured of ``model`` on this machine (bench.py), or None."""
+    try:
+        found = _entry(saved, model)["bench"]
+        return found if isinstance(found, dict) else None
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
 def save_options(saved: Path, model: Path, options: EngineOptions, results: list[dict[str, Any]]) -> None:
     """Keep a choice with the measurements behind it; other models' entries stay. Raises OSError."""
+    _keep(saved, model, {"options": options.to_json(), "results": results})
+
+
+def save_rates(saved: Path, model: Path, rates: dict[str, Any]) -> None:
+    """Keep what was measured of a model beside the choice of its options. Raises OSError."""
+    _keep(saved, model, {"bench": rates})
+
+
+def _entry(saved: Path, model: Path) -> dict[str, Any]:
+    """What is kept of ``model`` for this machine; {} for another. Raises OSError, KeyError, TypeError, ValueError."""
+    entry: dict[str, Any] = json.loads(saved.read_text("utf-8"))[model_key(model)]
+    return entry if entry["machine"] == machine() else {}
+
+
+def _keep(saved: Path, model: Path, values: dict[str, Any]) -> None:
     try:
         entries = json.loads(saved.read_text("utf-8"))
     except (OSError, ValueError):
         entries = {}
     if not isinstance(entries, dict):
         entries = {}
-    entries[model_key(model)] = {"machine": machine(), "options": options.to_json(), "results": results}
+    try:
+        before = _entry(saved, model)
+    except (OSError, KeyError, TypeError, ValueError):
+        before = {}
+    entries[model_key(model)] = {"machine": machine()} | before | values
     saved.parent.mkdir(parents=True, exist_ok=True)
     part = saved.with_name(saved.name + ".part")
     part.write_text(json.dumps(entries, indent=2), "utf-8")

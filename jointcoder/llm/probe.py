@@ -1,11 +1,12 @@
 """Tries engine configurations in subprocesses and picks the fastest that survives and agrees.
 
-    python -m jointcoder.llm.probe --child MODEL OPTIONS_JSON      (one configuration; prints one line of JSON)
+    python -m jointcoder.llm.probe --child MODEL JSON      (one configuration; prints one line of JSON)
 
 A subprocess each, because a wrong configuration does not fail, it dies: a default build of llama.cpp crashes at its
-first decode on some machines. What is measured: a prefill of 256 tokens, and 16 tokens written one by one. The
-choice and all results are kept beside the machine's description (options.py). The first configuration is the safe
-default; to be chosen instead, another must write the same tokens, be as steady, and be clearly faster.
+first decode on some machines. What is measured: a prefill of 256 tokens (1,024 where it is done thoroughly, so that
+large batches show), and 16 tokens written one by one. The choice and all results are kept beside the machine's
+description (options.py). The first configuration is the safe default; to be chosen instead, another must write the same
+tokens, be as steady, and be clearly faster. Rates of the chosen one are bench.py's.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any
 from jointcoder.errors import ModelError
 from jointcoder.llm.options import EngineOptions, load_options, save_options, usable_cores
 
-PREFILL_TOKENS, WRITTEN_TOKENS = 256, 16
+PREFILL_TOKENS, THOROUGH_TOKENS, WRITTEN_TOKENS = 256, 1024, 16
 CLEARLY = 0.92  # share of the default's time; anything above may be noise
-TIME_LIMIT = 180.0  # seconds for one configuration
+TIME_LIMIT = 180.0  # seconds for one configuration; twice that where it is done thoroughly
 PASSAGE = "0 1 2 3 5 8 13 21 34 55 89 144 233 377 610 987 "  # any text does; numbers belong to no language
 
 Progress = Callable[[int, int, str], None]  # configurations done, in all, label of the next
@@ -55,9 +56,10 @@ class ProbeReport:
     reasons: tuple[str, ...]
 
 
-def candidates() -> list[EngineOptions]:
-    """What is worth trying here; the safe default first."""
-    safe = EngineOptions(threads=usable_cores())
+def candidates(*, thorough: bool = False) -> list[EngineOptions]:
+    """What is worth trying here; the safe default first. ``thorough``: more thread counts and batch sizes."""
+    cores = usable_cores()
+    safe = EngineOptions(threads=cores)
     tries = [
         safe,
         replace(safe, extra_buffers=True),
@@ -67,6 +69,12 @@ def candidates() -> list[EngineOptions]:
     physical = _physical_cores()
     if physical and physical != safe.threads:
         tries.append(replace(safe, threads=physical))
+    if thorough:
+        tries.append(replace(safe, batch_tokens=1024))
+        # Writing is bound by memory: on many cores fewer threads may do.
+        tries += [
+            replace(safe, threads=n) for n in (cores // 2, cores - 1) if cores >= 4 and n not in (cores, physical)
+        ]
     return tries
 
 
@@ -75,14 +83,15 @@ def probe_engine(
     *,
     saved: Path,
     configurations: Sequence[EngineOptions] | None = None,
+    thorough: bool = False,
     progress: Progress | None = None,
 ) -> ProbeReport:
-    """Probe, choose, and keep the choice in ``saved``.
+    """Probe, choose, and keep the choice in ``saved``. ``thorough``: more configurations, longer prompts.
 
     Raises ModelError JC305 if no configuration survives (nothing is saved then), OSError if ``saved`` cannot be
     written.
     """
-    results = probe(model_path, configurations=configurations, progress=progress)
+    results = probe(model_path, configurations=configurations, thorough=thorough, progress=progress)
     chosen, reasons = _choose(results)
     kept = [asdict(result) | {"reason": reason} for result, reason in zip(results, reasons, strict=True)]
     save_options(saved, model_path, chosen, kept)
@@ -93,15 +102,17 @@ def probe(
     model_path: Path,
     *,
     configurations: Sequence[EngineOptions] | None = None,
+    thorough: bool = False,
     progress: Progress | None = None,
 ) -> list[ProbeResult]:
     """Run each configuration in a process of its own, one after the other."""
-    tries = list(configurations) if configurations is not None else candidates()
+    tries = list(configurations) if configurations is not None else candidates(thorough=thorough)
+    tokens = THOROUGH_TOKENS if thorough else PREFILL_TOKENS
     results = []
     for i, options in enumerate(tries):
         if progress is not None:
             progress(i, len(tries), options.label)
-        results.append(_run(model_path, options))
+        results.append(_run(model_path, options, tokens))
     if progress is not None:
         progress(len(tries), len(tries), "")
     return results
@@ -141,30 +152,42 @@ def _choose(results: Sequence[ProbeResult]) -> tuple[EngineOptions, list[str]]:
     return best.options, reasons
 
 
-def _run(model_path: Path, options: EngineOptions) -> ProbeResult:
-    command = [sys.executable, "-m", "jointcoder.llm.probe", "--child", str(model_path)]
+def _run(model_path: Path, options: EngineOptions, tokens: int) -> ProbeResult:
+    argument = {"options": options.to_json(), "tokens": tokens}
+    limit_s = TIME_LIMIT * max(1.0, tokens / THOROUGH_TOKENS * 2)
+    found = run_child("jointcoder.llm.probe", model_path, argument, limit_s=limit_s)
+    try:
+        if "failure" in found:
+            return ProbeResult(options, failure=str(found["failure"]))
+        return ProbeResult(options, found["prefill"], found["decode"], tuple(found["written"]))
+    except KeyError:
+        return ProbeResult(options, failure="an answer that is none")
+
+
+def run_child(module: str, model_path: Path, argument: Any, *, limit_s: float = TIME_LIMIT) -> dict[str, Any]:
+    """What ``python -m module --child MODEL JSON`` measured (see :func:`as_child`); ``{"failure": why}`` if it died,
+    took longer than ``limit_s`` or could not."""
+    command = [sys.executable, "-m", module, "--child", str(model_path)]
     # The child finds the package where this process found it, installed or not.
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     try:
         done = subprocess.run(
-            [*command, json.dumps(options.to_json())],
+            [*command, json.dumps(argument)],
             capture_output=True,
-            timeout=TIME_LIMIT,
+            timeout=limit_s,
             env=os.environ | {"PYTHONPATH": path},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return ProbeResult(options, failure=f"no answer within {TIME_LIMIT:.0f} s")
+        return {"failure": f"no answer within {limit_s:.0f} s"}
     if done.returncode < 0:
-        return ProbeResult(options, failure=_signal_name(-done.returncode))
+        return {"failure": _signal_name(-done.returncode)}
     try:
         found = json.loads(done.stdout.decode("utf-8", "replace").strip().splitlines()[-1])
-        if "failure" in found:
-            return ProbeResult(options, failure=str(found["failure"]))
-        return ProbeResult(options, found["prefill"], found["decode"], tuple(found["written"]))
-    except (ValueError, IndexError, KeyError):
-        return ProbeResult(options, failure=f"exit status {done.returncode}")
+    except (ValueError, IndexError):
+        return {"failure": f"exit status {done.returncode}"}
+    return found if isinstance(found, dict) else {"failure": "an answer that is none"}
 
 
 def _signal_name(number: int) -> str:
@@ -190,7 +213,7 @@ def _physical_cores() -> int | None:
     return len(pairs) or None
 
 
-def measure(model_path: Path, options: EngineOptions) -> dict[str, Any]:
+def measure(model_path: Path, options: EngineOptions, prefill_tokens: int = PREFILL_TOKENS) -> dict[str, Any]:
     """Rates of one configuration, in this process: ``{"prefill", "decode", "written"}``."""
     import time
 
@@ -202,10 +225,10 @@ def measure(model_path: Path, options: EngineOptions) -> dict[str, Any]:
         chosen.append(int(row.argmax()))
 
     threads = options.threads or usable_cores()
-    engine = Engine(model_path, context_tokens=1024, options=options, gpu_layers=0, threads=threads)
+    engine = Engine(model_path, context_tokens=prefill_tokens + 256, options=options, gpu_layers=0, threads=threads)
     try:
         tokens = engine.tokenize(PASSAGE * 16)
-        tokens = (tokens * (PREFILL_TOKENS // len(tokens) + 1))[:PREFILL_TOKENS]
+        tokens = (tokens * (prefill_tokens // len(tokens) + 1))[:prefill_tokens]
         engine.decode([Run(0, 0, tokens[:16])])  # warm: the weights come into memory
         engine.clear()
         start = time.perf_counter()
@@ -225,22 +248,26 @@ def measure(model_path: Path, options: EngineOptions) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str]) -> int:
+def as_child(arguments: Sequence[str], work: Callable[[Path, Any], dict[str, Any]]) -> int:
     """The child process. Exit status 0 with a line of JSON, whatever the engine says; it may also just die."""
     if len(arguments) != 3 or arguments[0] != "--child":
-        sys.stderr.write("usage: python -m jointcoder.llm.probe --child MODEL OPTIONS_JSON\n")
+        sys.stderr.write("usage: --child MODEL JSON\n")
         return 2
     from jointcoder.errors import JointCoderError
 
     try:
-        found = measure(Path(arguments[1]), EngineOptions.from_json(json.loads(arguments[2])))
+        found = work(Path(arguments[1]), json.loads(arguments[2]))
     except JointCoderError as error:
         found = {"failure": str(error)}
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 
+def _work(model_path: Path, argument: Any) -> dict[str, Any]:
+    return measure(model_path, EngineOptions.from_json(argument["options"]), argument["tokens"])
+
+
 __all__ = ["ProbeReport", "ProbeResult", "choose_options", "load_options", "probe", "probe_engine"]
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(as_child(sys.argv[1:], _work))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jointcoder.assets import Manifest, locate
+from jointcoder.llm.load import OPTIONS_FILE
+from jointcoder.llm.options import save_rates
 from jointcoder.settings import Settings
 from tests.carriers import noise
 from tests.cli.command import jointcoder
+from tests.gguf_files import MODEL, gguf
 
 
 def report(ran: Any) -> dict[str, dict[str, Any]]:
@@ -93,3 +97,51 @@ def test_the_fastest_options_that_work_are_chosen_kept_and_explained(tmp_path: P
     assert checks["engine options"]["detail"].startswith(chosen["label"])
     again = report(jointcoder("doctor", "--json", "--no-probe", cache=tmp_path, JOINTCODER_MODEL=small.name))
     assert again["engine options"]["detail"] == f"{chosen['label']}; chosen earlier"
+
+
+def test_a_server_that_is_not_there_is_missing_and_no_weights_are_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    with socket.socket() as reserved:  # bound but not listening: nobody answers there
+        reserved.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
+        ran = jointcoder("doctor", "--json", cache=tmp_path, JOINTCODER_BACKEND="http", JOINTCODER_SERVER_URL=url)
+    assert ran.returncode == 5
+    checks = report(ran)
+    assert (checks["model server"]["state"], checks["model server"]["code"]) == ("missing", "JC307")
+    assert checks["model server"]["fix"]
+    assert "model" not in checks
+    assert "engine" not in checks
+
+
+def test_the_fastest_quantisation_that_is_here_is_named(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    slow = gguf(tmp_path / "slow.gguf")
+    fast = gguf(tmp_path / "fast.gguf", {**MODEL, "general.file_type": 2})
+    for file in (slow, fast):
+        assert jointcoder("models", "add", str(file), cache=cache).returncode == 0
+    environment = {"JOINTCODER_MODEL": "slow"}
+    unmeasured = report(jointcoder("doctor", "--json", "--no-probe", cache=cache, **environment))["quantisation"]
+    assert unmeasured["fix"].startswith("jointcoder models bench")
+    for name, seconds in (("slow", 20.0), ("fast", 10.0)):
+        save_rates(cache / OPTIONS_FILE, cache / "models" / f"{name}.gguf", {"seconds": seconds})
+    named = report(jointcoder("doctor", "--json", "--no-probe", cache=cache, **environment))["quantisation"]
+    assert (named["state"], named["fix"]) == ("note", "export JOINTCODER_MODEL=fast")
+    assert "Q4_0 is the fastest" in named["detail"]
+    content = report(jointcoder("doctor", "--json", "--no-probe", cache=cache, JOINTCODER_MODEL="fast"))
+    assert content["quantisation"]["state"] == "ok"
+
+
+def test_a_model_that_needs_more_memory_than_there_is(tmp_path: Path) -> None:
+    file = gguf(tmp_path / "mine.gguf")
+    ran = jointcoder(
+        "doctor",
+        "--json",
+        "--no-probe",
+        cache=tmp_path / "cache",
+        JOINTCODER_MODEL=str(file),
+        JOINTCODER_CONTEXT_TOKENS=str(10**12),
+    )
+    found = report(ran)["memory"]
+    assert (found["state"], found["code"]) == ("missing", "JC311")
+    assert "1,000,000,000,256 tokens × 2 layers" in found["detail"]
+    assert found["fix"].startswith("export JOINTCODER_CONTEXT_TOKENS=")

@@ -1,4 +1,4 @@
-"""``jointcoder models list|verify|path``: what the manifest knows and what is on this machine."""
+"""``jointcoder models list|verify|path``: what is known and what is on this machine."""
 
 from __future__ import annotations
 
@@ -9,42 +9,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jointcoder.cli import common
+from jointcoder.cli.models.shared import Json, app, state_of
 
 if TYPE_CHECKING:
     from jointcoder.assets import Asset
-    from jointcoder.settings import Settings
-
-app = typer.Typer(help="List, verify and locate models.", no_args_is_help=True, rich_markup_mode=None)
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-
-
-def state_of(entry: Asset, settings: Settings) -> str:
-    """``verified``, ``unverified`` (never hashed since it changed), ``wrong size`` or ``missing``; instant."""
-    from jointcoder.assets import is_verified, locate
-
-    if is_verified(entry, settings):
-        return "verified"
-    if locate(entry, settings) is not None:
-        return "unverified"
-    return "wrong size" if entry.path(settings).exists() else "missing"
+    from jointcoder.assets.local import AdapterAsset
 
 
 @app.command("list")
 def list_models(json_out: Json = False) -> None:
-    """The models of the manifest: size, quantisation, licence, and whether the file is here."""
-    from jointcoder.assets import Manifest, ModelAsset
+    """The models of the manifest and your own: size, quantisation, licence, adapters, and whether the file is here."""
+    from jointcoder.assets import ModelAsset, known_models
+    from jointcoder.assets.local import LocalModel, Registry
     from jointcoder.settings import Settings
 
     settings = Settings.load()
-    entries = [entry for entry in Manifest.models() if isinstance(entry, ModelAsset)]
+    entries = [entry for entry in known_models(settings) if isinstance(entry, ModelAsset)]
+    adapters: dict[str, list[AdapterAsset]] = {}
+    for adapter in Registry.read(settings).adapters:
+        adapters.setdefault(adapter.base, []).append(adapter)
     if json_out:
+
+        def facts(entry: Asset) -> dict[str, Any]:
+            found = entry.model_dump(mode="json", exclude={"sources"})
+            return found | {"path": str(entry.path(settings)), "state": state_of(entry, settings)}
+
         rows: list[dict[str, Any]] = []
         for entry in entries:
-            facts = entry.model_dump(mode="json", exclude={"sources"})
-            facts["sources"] = [source.label for source in entry.sources]
-            facts |= {"path": str(entry.path(settings)), "state": state_of(entry, settings)}
-            rows.append(facts | {"default": entry.name == settings.model})
+            row = facts(entry) | {"sources": [source.label for source in entry.sources]}
+            row |= {"default": entry.name == settings.model, "own": isinstance(entry, LocalModel)}
+            rows.append(row | {"adapters": [facts(adapter) for adapter in adapters.get(entry.name, ())]})
         common.put_json(rows)
         return
     from rich.box import SIMPLE
@@ -56,7 +50,7 @@ def list_models(json_out: Json = False) -> None:
         box=SIMPLE,
         show_edge=False,
         pad_edge=False,
-        caption="* configured; get one with: jointcoder setup --model NAME",
+        caption="* configured; get one with: jointcoder models pull NAME; your own: jointcoder models add FILE",
         caption_justify="left",
     )
     for column in ("name", "size", "quant.", "licence", "here", *(["purpose"] if roomy else [])):
@@ -64,26 +58,36 @@ def list_models(json_out: Json = False) -> None:
     for entry in entries:
         name = entry.name + (" *" if entry.name == settings.model else "")
         size, here = f"{entry.size / 1e6:,.0f} MB", state_of(entry, settings)
-        row = [name, size, entry.quantisation, entry.licence, here, *([entry.purpose] if roomy else [])]
-        table.add_row(*row)
+        purpose = "your own" if isinstance(entry, LocalModel) else entry.purpose
+        cells = [name, size, entry.quantisation, entry.licence, here, *([purpose] if roomy else [])]
+        table.add_row(*cells)
+        for adapter in adapters.get(entry.name, ()):
+            kind = "activated adapter" if adapter.activated else "adapter"
+            size, here = f"{adapter.size / 1e6:,.0f} MB", state_of(adapter, settings)
+            cells = [f"  + {adapter.name}", size, adapter.quantisation, adapter.licence, here]
+            table.add_row(*cells, *([kind] if roomy else []))
     console.print(table)
 
 
 @app.command("verify")
 def verify_models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models or paths; default: all here.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; default: all here, with adapters.")
     ] = None,
     json_out: Json = False,
 ) -> None:
-    """Hash model files again and compare with the manifest; exit code 5 if one differs or is missing."""
-    from jointcoder.assets import Manifest, verify
+    """Hash model files again and compare with what they should be; exit code 5 if one differs or is missing."""
+    from jointcoder.assets import known_models, verify
+    from jointcoder.assets.local import Registry
     from jointcoder.cli.sources import tracked
     from jointcoder.errors import AssetError
     from jointcoder.settings import Settings
 
-    settings, manifest = Settings.load(), Manifest.models()
-    wanted = [manifest[name] for name in names or ()] or [entry for entry in manifest if entry.path(settings).exists()]
+    settings = Settings.load()
+    known = known_models(settings)
+    wanted = [known[name] for name in names or ()] or [
+        entry for entry in (*known, *Registry.read(settings).adapters) if entry.path(settings).exists()
+    ]
     if not wanted:
         raise AssetError("JC201", f"no model is in {settings.models_dir}", hint="get one with: jointcoder setup")
     results = []
