@@ -202,14 +202,16 @@ class Coder:
         return tuple(wanted) if wanted else offered
 
     def _open_model(self, name: str | None, adapters: Mapping[str, Adapter]) -> LanguageModel:
-        from jointcoder.assets import resolve_model
+        from jointcoder.assets import adapters_of, resolve_model
 
         if not needs_file(self.settings.backend):
             model = open_model(self.settings, name=name)
         else:
             found = resolve_model(self.settings, name or self.settings.model)
-            # Adapters that are registered for found.name belong here, behind those given.
-            files = {adapter: adapters[adapter] for adapter in self.plan.adapters if adapter in adapters}
+            registered = adapters_of(self.settings, found.name)
+            known = {n: Adapter(a.path, activated=a.activated, sha256=a.sha256) for n, a in registered.items()}
+            known |= adapters
+            files = {adapter: known[adapter] for adapter in self.plan.adapters if adapter in known}
             model = open_model(
                 self.settings,
                 path=found.path,

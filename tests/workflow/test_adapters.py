@@ -233,3 +233,22 @@ def test_a_workflow_answers_as_the_engine_does_under_each_adapter(opened: Callab
 def test_an_unknown_adapter_is_refused_when_the_program_opens(opened: Callable[[Workflow], Coder]) -> None:
     with pytest.raises(WorkflowError, match=r"JC403.*absent"):
         opened(flow('adapter = "a"', 'adapter = "absent"'))
+
+
+@pytest.mark.engine
+def test_an_adapter_that_was_added_is_found_by_its_name(
+    files: dict[str, Adapter], small_us: CodeBook, tmp_path: Path, asker: None
+) -> None:
+    from tests.cli.command import jointcoder
+    from tests.llm.conftest import SMALLEST, weights
+
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / f"{SMALLEST}.gguf").symlink_to(weights(SMALLEST))
+    named = ("--adapter-of", SMALLEST, "--name", "mine", "--activated")
+    added = jointcoder("models", "add", str(files["a"].path), *named, cache=tmp_path)
+    assert added.returncode == 0, added.stderr
+    settings = Settings(cache=tmp_path, model=SMALLEST, context_tokens=512, threads=2)
+    with Coder(settings, code_book=small_us, workflow=flow('adapter = "mine"')) as program:
+        record = program.code(Encounter.from_text("Record: fever."))
+    assert record.versions.adapters["mine"].endswith(" activated")
+    assert record.trace[0].notes["adapters"] == ["mine"]
