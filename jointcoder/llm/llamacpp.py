@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -34,6 +33,7 @@ from jointcoder.llm.base import (
     Schema,
     Usage,
 )
+from jointcoder.llm.branches import FILLER, Branch, check_room, waves
 from jointcoder.llm.options import EngineOptions, usable_cores
 
 if TYPE_CHECKING:
@@ -42,32 +42,6 @@ if TYPE_CHECKING:
     from jointcoder.llm.engine import Row
     from jointcoder.llm.load import Opening
     from jointcoder.llm.scoring import Scores
-
-FILLER = 8  # cells that steady calls may take for a moment
-
-
-@dataclass
-class _Branch:
-    """A request on its way: a prefix, its own tokens, and the room its answer may take. Requests of one ``group``
-    share their prefix; ``lead`` is what the base model reads before an adapter is activated."""
-
-    index: int
-    group: int
-    prefix: list[int]
-    lead: list[int]
-    suffix: list[int]
-    room: int
-    sequence: int = -1
-    start: int = 0
-
-    @property
-    def cells(self) -> int:
-        return len(self.lead) + len(self.suffix) + self.room
-
-    @property
-    def tokens(self) -> int:
-        """All that is read."""
-        return len(self.prefix) + len(self.lead) + len(self.suffix)
 
 
 class LlamaCpp(LanguageModel):
@@ -163,10 +137,10 @@ class LlamaCpp(LanguageModel):
         with self._alone():
             prefix = self._grouped([prompt.context for prompt in prompts])
             branches = [
-                _Branch(i, *prefix[i], *self._split(adapter, p.context, p.instruction, p.opening), max_tokens)
+                Branch(i, *prefix[i], *self._split(adapter, p.context, p.instruction, p.opening), max_tokens)
                 for i, p in enumerate(prompts)
             ]
-            self._check_room(branches)
+            check_room(branches, self.info.context_tokens)
             results: dict[int, Generation] = {}
             with self._decoding():
                 for wave in self._waves(branches, self.options.parallel):
@@ -176,7 +150,7 @@ class LlamaCpp(LanguageModel):
 
     def _write(
         self,
-        wave: list[_Branch],
+        wave: list[Branch],
         prompts: Sequence[Prompt],
         grammar: str | None,
         copying: Sequence[Copying | None],
@@ -267,10 +241,10 @@ class LlamaCpp(LanguageModel):
             prefix = self._grouped([context for context, _ in pairs])
             scores = [Scores(self._engine, question.options) for _, question in pairs]
             branches = [
-                _Branch(i, *prefix[i], *self._split(adapter, context, question.text), scores[i].longest)
+                Branch(i, *prefix[i], *self._split(adapter, context, question.text), scores[i].longest)
                 for i, (context, question) in enumerate(pairs)
             ]
-            self._check_room(branches)
+            check_room(branches, self.info.context_tokens)
             # Options of several tokens are branches of their question's branch: keep sequences for them.
             most = self.options.parallel // (2 if any(score.forced for score in scores) else 1)
             reused: dict[int, int] = {}
@@ -291,7 +265,7 @@ class LlamaCpp(LanguageModel):
             for (_, question), branch, score in zip(pairs, branches, scores, strict=True)
         ]
 
-    def _read(self, wave: list[_Branch], scores: list[Scores], tell: Callable[[], None]) -> None:
+    def _read(self, wave: list[Branch], scores: list[Scores], tell: Callable[[], None]) -> None:
         """The first token of every option from its question's last row; longer options by teacher forcing."""
         from jointcoder.llm.engine import Run
 
@@ -302,7 +276,7 @@ class LlamaCpp(LanguageModel):
         spare = self._sequences[len(wave) :]
         room = sum(b.room for b in wave)
         while pending:
-            part: list[tuple[_Branch, int]] = []
+            part: list[tuple[Branch, int]] = []
             while pending and len(part) < len(spare):
                 branch, option = pending[0]
                 room_left = room - sum(len(scores[b.index].forcing(o)) for b, o in part)
@@ -313,7 +287,7 @@ class LlamaCpp(LanguageModel):
 
     def _force(
         self,
-        part: list[tuple[_Branch, int]],
+        part: list[tuple[Branch, int]],
         spare: Sequence[int],
         scores: list[Scores],
         tell: Callable[[], None],
@@ -336,18 +310,6 @@ class LlamaCpp(LanguageModel):
 
     # -------------------------------------------------------------------------------------------- waves, guards
 
-    def _check_room(self, branches: Sequence[_Branch]) -> None:
-        limit = self.info.context_tokens
-        for branch in branches:
-            need = len(branch.prefix) + branch.cells
-            if need > limit:
-                raise ModelError(
-                    "JC304",
-                    f"the request needs {need} tokens ({branch.tokens} to read, "
-                    f"{branch.room} to write), the context holds {limit}",
-                    hint="split the text, or raise context_tokens in the settings",
-                )
-
     def _grouped(self, contexts: Sequence[Context]) -> list[tuple[int, list[int]]]:
         """For each context its group and prefix; each different context is split into tokens once."""
         groups: dict[Context, tuple[int, list[int]]] = {}
@@ -356,27 +318,11 @@ class LlamaCpp(LanguageModel):
                 groups[context] = len(groups), self._chat.prefix(context)
         return [groups[context] for context in contexts]
 
-    def _waves(self, branches: Sequence[_Branch], most: int) -> Iterator[list[_Branch]]:
-        """Groups that fit the cache, ``most`` branches and the kept prefixes; requests of a context together."""
-        from jointcoder.llm.prefixes import cells as prefix_cells
+    def _waves(self, branches: Sequence[Branch], most: int) -> Iterator[list[Branch]]:
+        room = self._engine.cells - FILLER
+        return waves(branches, most=most, prefixes=self._prefixes.limit, room=room)
 
-        wave: list[_Branch] = []
-        groups: set[int] = set()
-        cells = 0
-        for branch in sorted(branches, key=lambda b: (b.group, b.index)):
-            alone = branch.cells + prefix_cells(len(branch.prefix))
-            more = branch.cells if branch.group in groups else alone
-            crowded = len(groups | {branch.group}) > self._prefixes.limit or len(wave) == most
-            if wave and (crowded or cells + more > self._room):
-                yield wave
-                wave, groups, cells, more = [], set(), 0, alone
-            wave.append(branch)
-            groups.add(branch.group)
-            cells += more
-        if wave:
-            yield wave
-
-    def _branch(self, wave: Sequence[_Branch], adapter: str | None, tell: Callable[[], None]) -> list[int]:
+    def _branch(self, wave: Sequence[Branch], adapter: str | None, tell: Callable[[], None]) -> list[int]:
         """Prefill the wave's prefixes where they are not kept, start a branch for each request on them, and apply the
         adapter to what follows.
 
@@ -419,10 +365,6 @@ class LlamaCpp(LanguageModel):
     def _sequences(self) -> range:
         """The branches' sequences."""
         return range(self._prefixes.limit, self._prefixes.limit + self.options.parallel)
-
-    @property
-    def _room(self) -> int:
-        return self._engine.cells - FILLER
 
     def _clear_branches(self) -> None:
         for sequence in self._sequences:
