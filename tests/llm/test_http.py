@@ -390,7 +390,15 @@ def test_an_interrupt_between_answers_leaves_it_usable(http: Http, proxy: Proxy)
     assert answers_again(http)
 
 
-def test_ctrl_c_ends_waiting_requests_at_once(http: Http, proxy: Proxy) -> None:
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C as on a terminal: where the tests run in the background, the shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_waiting_requests_at_once(http: Http, proxy: Proxy, heeded: None) -> None:
     proxy.rule = lambda body: Fault(500, wait_s=20.0)
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
