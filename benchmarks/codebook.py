@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tables import row, show
+
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_BUILD, MS_TO_OPEN, MB_RESIDENT = 60, 50, 120
 
@@ -40,10 +42,6 @@ book = CodeBook.open(sys.argv[1])
 entry = book.get(System.ICD10CM, "E11.22")
 print((time.perf_counter() - began) * 1000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, entry.code)
 """
-
-
-def row(name: str, ours: float, limit: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "ours": round(ours, 3), "limit": limit, "unit": unit, "holds": ours <= limit}
 
 
 def run(script: str, *arguments: str) -> str:
@@ -79,17 +77,7 @@ def main() -> None:
     if not arguments.directory.is_dir():
         parser.error(f"no folder {arguments.directory} (set JOINTCODER_BOOKS or --from)")
     rows = measure(arguments.directory, arguments.book)
-    if arguments.json:
-        print(json.dumps({"rows": rows}))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "measured", "limit", "")
-    for item in rows:
-        mark = "holds" if item["holds"] else "MISSED"
-        table.add_row(item["name"], f"{item['ours']} {item['unit']}", f"{item['limit']} {item['unit']}", mark)
-    Console(width=120).print(table)
+    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from tables import row, show
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = ROOT / "examples" / "visit_en.txt"
@@ -74,10 +75,6 @@ def measure_note() -> list[dict[str, Any]]:
     ]
 
 
-def row(name: str, ours: float, limit: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "ours": round(ours, 3), "limit": limit, "unit": unit, "holds": ours <= limit}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
@@ -95,17 +92,7 @@ def main() -> None:
     ]
     if not arguments.skip_model:
         rows += measure_note()
-    if arguments.json:
-        print(json.dumps({"rows": rows}))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "measured", "limit", "")
-    for item in rows:
-        mark = "holds" if item["holds"] else "MISSED"
-        table.add_row(item["name"], f"{item['ours']} {item['unit']}", f"{item['limit']} {item['unit']}", mark)
-    Console(width=120).print(table)
+    show(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":
