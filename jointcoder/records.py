@@ -215,6 +215,14 @@ class Verdict(Record):
     by: str = "model"
 
 
+class Reason(Record):
+    """Why a learned score is what it is: a feature, its value, and what it adds to the log-odds."""
+
+    feature: str
+    value: float
+    weight: float
+
+
 class Link(Record):
     """A relation to another code of the record (``explains``, ``code_also``, ``laterality`` …)."""
 
@@ -250,6 +258,7 @@ class AssignedCode(Record):
     links: tuple[Link, ...] = ()
     checks: tuple[Finding, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     stages: tuple[str, ...] = ()
 
     @property
@@ -309,6 +318,7 @@ class Versions(Record):
     code_book_hash: str = ""
     edition: str = ""
     search: str = ""
+    pack: str = ""
 
 
 class CodedRecord(Record):

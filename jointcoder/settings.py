@@ -27,6 +27,7 @@ class Settings(BaseModel):
     code_book: str | None = None
     dense: Literal["auto", "on", "off"] = "auto"  # search by meaning: where it can be had, or insist, or never
     workflow: str = "jointcoder"
+    pack: str | None = None  # a learned pack: name or folder
     backend: str = "llamacpp"
     context_tokens: int = 8192
     threads: int | None = None
@@ -62,6 +63,11 @@ class Settings(BaseModel):
     @cached_property
     def books_dir(self) -> Path:
         return self.cache.expanduser() / "codebooks"
+
+    @cached_property
+    def packs_dir(self) -> Path:
+        """Learned packs of this user: what `jointcoder learn` made here."""
+        return self.cache.expanduser() / "packs"
 
     @cached_property
     def vectors_dir(self) -> Path:
