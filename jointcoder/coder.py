@@ -21,6 +21,7 @@ from jointcoder.errors import UsageError, WorkflowError, name_list
 from jointcoder.llm.adapters import Adapter
 from jointcoder.llm.base import LanguageModel
 from jointcoder.llm.load import cached, needs_file, open_model
+from jointcoder.packs.pack import Pack, packs_in, places
 from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
 from jointcoder.settings import Settings
 from jointcoder.steps.base import Step, Tools, edition_date
@@ -36,8 +37,9 @@ class Coder:
 
     ``model``, ``code_book`` and ``workflow`` take an object or a name (a path works too); by default what the
     settings name. Where no book is named, each encounter is coded by the installed edition of its discharge date.
-    ``systems`` restricts the code systems to assign. The model is opened only if the workflow asks for one, with those
-    of the ``adapters`` (name → file) that the workflow names. Raises AssetError (JC2xx) where one is missing,
+    ``systems`` restricts the code systems to assign. ``pack``, what coded history taught, is an object, a name or a
+    folder, by default what settings or workflow name. The model is opened only if the workflow asks for one, with
+    those of the ``adapters`` (name → file) that the workflow names. Raises AssetError (JC2xx) where one is missing,
     WorkflowError (JC4xx) where the workflow does not fit.
     """
 
@@ -50,6 +52,7 @@ class Coder:
         workflow: Workflow | str | None = None,
         systems: Sequence[System] | None = None,
         adapters: Mapping[str, Adapter] | None = None,
+        pack: Pack | str | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
         named = workflow if workflow is not None else self.settings.workflow
@@ -60,6 +63,7 @@ class Coder:
         else:
             self.editions = Editions.open(self.settings, code_book)
         self.systems = self._systems(systems)
+        self.pack = self._open_pack(pack)
         self._tools: dict[str, Tools] = {}
         if isinstance(model, LanguageModel):
             self.model: LanguageModel | None = model
@@ -130,6 +134,14 @@ class Coder:
         """The code book whose edition is in force on the encounter's date."""
         return self.editions.on(edition_date(encounter))
 
+    def is_assignable(self, encounter: Encounter, system: System, code: str) -> bool:
+        """Whether the code may leave for this encounter: valid on its date, or a heading of the edition where a pack is
+        in use whose training data code headings (such records carry the flag JC505)."""
+        book = self.book_of(encounter)
+        if book.is_valid(system, code, edition_date(encounter)):
+            return True
+        return self.pack is not None and self.pack.info.headings and book.is_stem(system, code)
+
     @property
     def tools(self) -> Tools:
         """What the steps may use, with the main code book."""
@@ -172,6 +184,7 @@ class Coder:
                 count_tokens=model.count_tokens if model else guessed_tokens,
                 context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
                 systems=self.systems,
+                pack=self.pack,
             )
         return self._tools[book.info.id]
 
@@ -189,6 +202,7 @@ class Coder:
             code_book_hash=book.info.sha256,
             edition=book.info.edition,
             search=self._tools_of(book).lookup.way,
+            pack=self.pack.version if self.pack else "",
         )
 
     def _systems(self, wanted: Sequence[System] | None) -> tuple[System, ...]:
@@ -200,6 +214,18 @@ class Coder:
                 hint=f"it holds {name_list(offered)}",
             )
         return tuple(wanted) if wanted else offered
+
+    def _open_pack(self, named: Pack | str | None) -> Pack | None:
+        if isinstance(named, Pack):
+            return named
+        name = named or self.settings.pack or self.plan.pack
+        if name:
+            return Pack.find(self.settings, name)
+        if self.plan.learns:
+            known = name_list(folder.name for place in places(self.settings) for folder in packs_in(place))
+            hint = f"name one with --pack; known packs: {known}"
+            raise WorkflowError("JC403", f"workflow {self.workflow.name!r} needs a learned pack", hint=hint)
+        return None
 
     def _open_model(self, name: str | None, adapters: Mapping[str, Adapter]) -> LanguageModel:
         from jointcoder.assets import adapters_of, resolve_model
@@ -231,7 +257,7 @@ class Coder:
         state = outcome.state
         codes = () if outcome.error else (*state.diagnoses, *state.procedures)
         on, book = edition_date(state.encounter), self.book_of(state.encounter)
-        invalid = [c.code for c in codes if not book.is_valid(c.system, c.code, on)]
+        invalid = [c.code for c in codes if not self.is_assignable(state.encounter, c.system, c.code)]
         flags = state.flags
         if not covers(book, on):
             message = f"no code book of the edition of {on} is installed; coded by {book.info.edition}"
@@ -244,6 +270,7 @@ class Coder:
             encounter=state.encounter.id,
             language=state.language,
             codes=codes,
+            suggestions=() if outcome.error else state.suggestions,
             flags=flags,
             findings=state.findings,
             cost=outcome.cost,

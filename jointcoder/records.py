@@ -322,11 +322,13 @@ class Versions(Record):
 
 
 class CodedRecord(Record):
-    """The result for one encounter: codes ranked, evidence, flags, trace and versions."""
+    """The result for one encounter: codes ranked, evidence, flags, trace and versions. ``suggestions`` are not coded:
+    the next likely codes, for a coder to look at; their confidence is below the threshold."""
 
     encounter: str
     language: str
     codes: tuple[AssignedCode, ...] = ()
+    suggestions: tuple[AssignedCode, ...] = ()
     flags: tuple[Flag, ...] = ()
     findings: tuple[Finding, ...] = ()
     cost: Cost = Cost()

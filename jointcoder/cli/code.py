@@ -24,6 +24,7 @@ def code(
     workflow: Annotated[str | None, typer.Option(help="Workflow name or TOML file.")] = None,
     model: Annotated[str | None, typer.Option(help="Model name or path to a GGUF file.")] = None,
     book: Annotated[str | None, typer.Option(help="Code book id or folder.")] = None,
+    pack: Annotated[str | None, typer.Option(help="Learned pack: name or folder.")] = None,
     system: Annotated[list[str] | None, typer.Option(help="Assign only this code system (repeatable).")] = None,
     language: Annotated[str | None, typer.Option(help="en, es or zh; detected by default.")] = None,
     discharged: Annotated[str | None, typer.Option(help="Discharge date, YYYY-MM-DD: decides the edition.")] = None,
@@ -38,7 +39,8 @@ def code(
     from jointcoder.coder import Coder
     from jointcoder.settings import Settings
 
-    with Coder(Settings.load(), model=model, code_book=book, workflow=workflow, systems=wanted) as coder:
+    settings = Settings.load(workflow=workflow, pack=pack)
+    with Coder(settings, model=model, code_book=book, systems=wanted) as coder:
         steps = len(coder.plan.steps)
         with common.progress("coding", steps) as advance:
             record = coder.code(encounter, observer=lambda _encounter, _step: advance(1))

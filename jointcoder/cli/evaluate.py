@@ -30,6 +30,7 @@ def evaluate(
     workflow: Annotated[str | None, typer.Option(help="Workflow name or TOML file.")] = None,
     model: Annotated[str | None, typer.Option(help="Model name or path to a GGUF file.")] = None,
     book: Annotated[str | None, typer.Option(help="Code book id or folder.")] = None,
+    pack: Annotated[str | None, typer.Option(help="Learned pack: name or folder.")] = None,
     system: Annotated[str | None, typer.Option(help="Score (and assign) this code system only.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="A random sample of so many records, by --seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample and of the bootstrap.")] = 0,
@@ -58,7 +59,7 @@ def evaluate(
     report = run(
         data,
         settings,
-        {"model": model, "code_book": book, "workflow": workflow, "systems": wanted},
+        {"model": model, "code_book": book, "workflow": workflow, "systems": wanted, "pack": pack},
         {"limit": limit, "seed": seed, "resume": resume},
         predictions,
         {"baseline": baseline, "train": _found(train, settings) if train else None},
@@ -164,7 +165,7 @@ def _validity(coder: Coder) -> Valid:
     from jointcoder.records import Encounter, System
 
     def valid(encounter: Encounter, system: str, code: str) -> bool:
-        return coder.book_of(encounter).is_valid(System(system), code, encounter.discharged or encounter.admitted)
+        return coder.is_assignable(encounter, System(system), code)
 
     return valid
 

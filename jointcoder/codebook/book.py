@@ -88,6 +88,20 @@ class CodeBook:
         entry = self.get(system, code)
         return entry is not None and entry.billable
 
+    def is_stem(self, system: System, code: str) -> bool:
+        """Whether ``code`` is the beginning (three characters or more) of assignable codes: a heading, or the first
+        axes of a procedure."""
+        key = normalise_code(code)
+        if len(key) < 3:
+            return False
+        rows = self.rows(
+            "SELECT 1 FROM node WHERE system = ? AND key > ? AND key < ? AND billable LIMIT 1",
+            self._system(system),
+            key,
+            key + "\U0010ffff",
+        )
+        return bool(rows)
+
     def is_valid(self, system: System, code: str, on: dt.date | None = None) -> bool:
         """Whether the code may be assigned, on the day ``on`` when the book knows dates.
 

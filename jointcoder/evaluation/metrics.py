@@ -129,7 +129,8 @@ def mean_average_precision(scored: Sequence[Scored], system: str | None = None, 
     """MAP as CodiEsp has it: cut at 30, averaged over encounters with gold codes, divided by all their gold codes.
 
     The ranking is by confidence, since that is what the task ranks; the rank within a coded record is clinical
-    priority, which NDCG measures. With more gold codes than ``cut`` even a perfect list stays below 1.
+    priority, which NDCG measures. Suggestions follow the codes given.
+    With more gold codes than ``cut`` even a perfect list stays below 1.
     """
     values: list[float] = []
     for s in scored:
@@ -137,7 +138,8 @@ def mean_average_precision(scored: Sequence[Scored], system: str | None = None, 
         if not gold:
             continue
         right, found = 0, 0.0
-        for place, prediction in enumerate(by_confidence(s, system)[:cut], start=1):
+        further = sorted((p for p in s.suggested if system in (None, p.system)), key=lambda p: -p.confidence)
+        for place, prediction in enumerate([*by_confidence(s, system), *further][:cut], start=1):
             if prediction.key in gold:
                 right += 1
                 found += right / place

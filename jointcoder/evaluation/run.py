@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from jointcoder.errors import InputError, ModelError
 from jointcoder.evaluation import metrics, report
 from jointcoder.evaluation.predictions import PredictionsFile, key_of, read_records, record_of
-from jointcoder.evaluation.scored import GoldLike, Key, Scored, normalised, stages
+from jointcoder.evaluation.scored import GoldLike, Key, Scored, normalised, stages, suggestions
 from jointcoder.evaluation.scored import predictions as predicted
 from jointcoder.records import CodedRecord, Encounter, Flag, Versions
 
@@ -233,7 +233,7 @@ def _failed(encounter: Encounter, coder: CoderLike, code: str, message: str) -> 
 
 
 def _score(item: LabelledLike, record: CodedRecord, ordered: bool) -> Scored:
-    return Scored(item.gold, predicted(record), ordered, failure(record), stages(record))
+    return Scored(item.gold, predicted(record), ordered, failure(record), stages(record), suggestions(record))
 
 
 def _compare(

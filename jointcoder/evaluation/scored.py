@@ -78,7 +78,8 @@ class Scored:
     """One encounter. Both lists come out normalised and without repeats (first place kept, spans united).
 
     ``ordered``: the order of ``gold`` means something. ``failed``: the error code of a record that could not be
-    coded; its list is empty and it counts like any other. ``stages``: the codes known after each stage.
+    coded; its list is empty and it counts like any other. ``stages``: the codes known after each stage. ``suggested``:
+    codes not given but ranked below those given; only measures of ranking look at them.
     """
 
     gold: Sequence[GoldLike]
@@ -86,6 +87,7 @@ class Scored:
     ordered: bool = False
     failed: str = ""
     stages: Mapping[str, frozenset[Key]] = field(default_factory=dict)
+    suggested: Sequence[Predicted] = ()
 
     def __post_init__(self) -> None:
         gold: dict[Key, Gold] = {}
@@ -98,15 +100,11 @@ class Scored:
                 spans=(before.spans if before else ()) + tuple(label.spans),
                 only_negated=label.only_negated and (before is None or before.only_negated),
             )
-        predicted: dict[Key, Predicted] = {}
-        for system, code, confidence, spans in self.predicted:
-            key = (str(system), normalised(code))
-            known = predicted.get(key)
-            if known:
-                confidence, spans = max(confidence, known.confidence), known.spans + tuple(spans)
-            predicted[key] = Predicted(*key, confidence, tuple(spans))
+        predicted = _united(self.predicted)
+        given = {one.key for one in predicted}
         object.__setattr__(self, "gold", tuple(gold.values()))
-        object.__setattr__(self, "predicted", tuple(predicted.values()))
+        object.__setattr__(self, "predicted", predicted)
+        object.__setattr__(self, "suggested", tuple(one for one in _united(self.suggested) if one.key not in given))
 
     @property
     def labels(self) -> tuple[Gold, ...]:
@@ -130,7 +128,20 @@ class Scored:
             self.ordered,
             self.failed,
             {name: frozenset(k for k in keys if k[0] in kept) for name, keys in self.stages.items()},
+            [p for p in self.suggested if p.system in kept],
         )
+
+
+def _united(codes: Sequence[Predicted]) -> tuple[Predicted, ...]:
+    """Normalised, each code once: first place, highest confidence, spans of all."""
+    united: dict[Key, Predicted] = {}
+    for system, code, confidence, spans in codes:
+        key = (str(system), normalised(code))
+        known = united.get(key)
+        if known:
+            confidence, spans = max(confidence, known.confidence), known.spans + tuple(spans)
+        united[key] = Predicted(*key, confidence, tuple(spans))
+    return tuple(united.values())
 
 
 @lru_cache(maxsize=65536)
@@ -160,6 +171,11 @@ def predictions(record: CodedRecord) -> tuple[Predicted, ...]:
             codes = (principal, *(code for code in codes if code is not principal))
         found += [Predicted(c.system.value, c.code, c.confidence, tuple(c.evidence)) for c in codes]
     return tuple(found)
+
+
+def suggestions(record: CodedRecord) -> tuple[Predicted, ...]:
+    """A coded record's suggestions, in their order."""
+    return tuple(Predicted(c.system.value, c.code, c.confidence) for c in record.suggestions)
 
 
 def stages(record: CodedRecord) -> dict[str, frozenset[Key]]:

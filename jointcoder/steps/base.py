@@ -38,6 +38,7 @@ from jointcoder.records import (
 if TYPE_CHECKING:
     from jointcoder.codebook.book import CodeBook
     from jointcoder.codebook.lookup import Lookup
+    from jointcoder.packs import Pack
     from jointcoder.steps.prompting import Prompts
     from jointcoder.text.chunks import Chunk
 
@@ -55,6 +56,7 @@ class State:
     procedure_candidates: tuple[Candidate, ...] = ()
     diagnoses: tuple[AssignedCode, ...] = ()
     procedures: tuple[AssignedCode, ...] = ()
+    suggestions: tuple[AssignedCode, ...] = ()
     findings: tuple[Finding, ...] = ()
     flags: tuple[Flag, ...] = ()
 
@@ -111,7 +113,8 @@ Run = Generator[Ask, Answers, Update]
 
 @dataclass(frozen=True)
 class Tools:
-    """What steps may use besides the state. ``systems`` are the code systems to assign, one per kind at most."""
+    """What steps may use besides the state. ``systems`` are the code systems to assign, one per kind at most; ``pack``
+    is what coded history taught, where one is in use."""
 
     book: CodeBook
     lookup: Lookup
@@ -119,6 +122,7 @@ class Tools:
     count_tokens: Callable[[str], int]
     context_tokens: int
     systems: tuple[System, ...]
+    pack: Pack | None = None
 
     def system(self, kind: Kind) -> System | None:
         """The code system in use for a kind, or None if that kind is not coded in this run."""

@@ -1,8 +1,9 @@
 """extract: conditions and procedures as the text words them, with spans and assertion. Second of the flow.
 
-Three sources, each of which can be switched off: *list* (the items of a discharge-diagnosis or operation section),
-*model* (copies wordings chunk by chunk; its copies are re-found in the original and dropped when they are not
-there), *dictionary* (code-book wordings found in the text). Assigns no codes.
+Four sources, each of which can be switched off: *list* (the items of a discharge-diagnosis or operation section),
+*problem* (the headings under which an assessment is ordered, and their parts), *model* (copies wordings chunk by chunk;
+its copies are re-found in the original and dropped when they are not there), *dictionary* (code-book wordings found in
+the text). Assigns no codes.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from jointcoder.steps.base import Generate, Run, State, Tools, Update
 from jointcoder.steps.common import find_span, record_context, span_at, step_data
 from jointcoder.text.assertion import assert_span
 from jointcoder.text.chunks import Chunk
+from jointcoder.text.problems import problem_headings, problem_parts
 from jointcoder.text.sections import section_kind
 from jointcoder.text.segment import split_items
 
-Source = Literal["list", "model", "dictionary"]
+Source = Literal["list", "problem", "model", "dictionary"]
 FIELDS = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
 
 
@@ -39,7 +41,7 @@ class ExtractOptions(base.StepOptions):
     is not measured.
     """
 
-    sources: tuple[Source, ...] = ("list", "model", "dictionary")
+    sources: tuple[Source, ...] = ("list", "problem", "model", "dictionary")
     trust_lists: bool = True
     conclusions: bool = True
     max_items: int = Field(default=16, ge=1, le=60)
@@ -70,6 +72,8 @@ class Extract(base.Step):
                 found += listed(state, kind)
         if self.options.trust_lists:
             kinds = tuple(kind for kind in kinds if not any(m.kind is kind for m in found))
+        if "problem" in self.options.sources and Kind.DIAGNOSIS in kinds:
+            found += problems(state)
         if "model" in self.options.sources and kinds:
             copied, flags = yield from self._ask_model(state, tools, kinds)
             found += copied
@@ -179,6 +183,27 @@ def _items(state: State, section: Section, kind: Kind) -> Iterator[Mention]:
             yield mention(state, kind, span, name=span.quote, source="list")
 
 
+def problems(state: State) -> list[Mention]:
+    """The headings of the assessment, and the parts of those that join several. Where the sections that conclude hold
+    none, the plan is read for them: some notes order only that."""
+    table = step_data("extract")["problems"]
+    for group in table["sections"]:
+        found: dict[tuple[int, int, int], Mention] = {}
+        for section in state.sections:
+            if section.name not in group:
+                continue
+            text = state.encounter.documents[section.document].text
+            start = section.start + len(section.heading) * text.startswith(section.heading, section.start)
+            for heading in problem_headings(text, state.language, start=start, end=section.end):
+                for first, last in (heading, *problem_parts(text, heading, state.language)):
+                    span = span_at(state.encounter.documents, section.document, first, last)
+                    named = mention(state, Kind.DIAGNOSIS, span, name=span.quote, source="problem")
+                    found[section.document, first, last] = named.model_copy(update={"id": f"{named.id}h"})
+        if found:
+            return list(found.values())
+    return []
+
+
 def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
     """Code-book wordings found in the text."""
     found = []
@@ -228,17 +253,21 @@ def section_at(sections: Sequence[Section], span: Span) -> str:
 
 
 def merge(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-    """One mention a place: of overlapping ones the longer stays, if a list did not name the shorter as an item."""
+    """One mention a place: of overlapping ones the longer stays, if a list did not name the shorter as an item.
+    Headings of problems and their parts are readings of one line, and stay beside what others found there."""
     priority = step_data("extract")["priority"]
 
     def weight(m: Mention) -> tuple[bool, int, int]:
         return (m.source == "list", m.span.end - m.span.start, priority[m.source])
 
+    layered = [m for m in mentions if m.source == "problem"]
     kept: list[Mention] = []
-    for candidate in sorted(mentions, key=lambda m: (weight(m), m.id), reverse=True):
+    for candidate in sorted(
+        (m for m in mentions if m.source != "problem"), key=lambda m: (weight(m), m.id), reverse=True
+    ):
         if not any(_overlap(candidate, other) for other in kept):
             kept.append(candidate)
-    return tuple(sorted(kept, key=lambda m: (m.span.document, m.span.start, m.kind)))
+    return tuple(sorted([*layered, *kept], key=lambda m: (m.span.document, m.span.start, m.kind, m.id)))
 
 
 def _overlap(one: Mention, other: Mention) -> bool:

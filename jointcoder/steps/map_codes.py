@@ -24,13 +24,21 @@ if TYPE_CHECKING:
 Sides = Mapping[str, Sequence[str]]
 
 
+class MapCodesOptions(base.StepOptions):
+    """``sides``: give an unspecified side the one that the evidence states."""
+
+    sides: bool = True
+
+
 class MapCodes(base.Step):
     """Completes, sides and dates every code."""
 
     name: ClassVar[str] = "map_codes"
     purpose: ClassVar[str] = "full specificity in the edition of the discharge date"
+    Options: ClassVar[type[base.StepOptions]] = MapCodesOptions
+    options: MapCodesOptions
     reads = frozenset({"encounter", "language", "diagnoses", "procedures"})
-    writes = frozenset({"diagnoses", "procedures"})
+    writes = frozenset({"diagnoses", "procedures", "suggestions"})
 
     def run(self, state: State, tools: Tools) -> Run:
         on = edition_date(state.encounter)
@@ -47,15 +55,22 @@ class MapCodes(base.Step):
                 changed += final.code != code.code
                 mapped.append(final)
             values[CODE_SLOTS[kind]] = ranked(unique(mapped))
+        if state.suggestions:
+            values["suggestions"] = self._suggestions(state, tools, on, values)
         flags: tuple[Flag, ...] = ()
         if lost:
             message = f"not assignable in {tools.book.info.edition} on the date, dropped: {', '.join(sorted(lost))}"
             flags = (Flag(code="JC501", step=self.name, message=message),)
+        if kept := headings(values, tools):
+            message = f"{len(kept)} codes are headings, as the pack's training data code them; not billable"
+            flags += (Flag(code="JC505", step=self.name, message=message),)
         yield from ()
         return Update(values, flags, {"changed": changed, "dropped": len(lost), "edition": tools.book.info.edition})
 
     def _map(self, code: AssignedCode, state: State, tools: Tools, on: dt.date | None) -> AssignedCode | None:
         book, final = tools.book, code.code
+        if keeps_heading(code, tools):
+            return code.with_(stages=(*code.stages, self.name))
         entry = book.get(code.system, final)
         if entry is None:
             return None
@@ -64,13 +79,33 @@ class MapCodes(base.Step):
             if completed is None:
                 return None
             final = completed.code
-        if code.system is System.ICD10CM:
+        if self.options.sides and code.system is System.ICD10CM:
             text = " ".join(sentence_around(s, state.encounter.documents, reach=40) for s in code.evidence)
             final = sided(book, code.system, final, text, tools.prompts(state.language).raw("map_codes", "sides"))
         if not book.is_billable(code.system, final) or not book.is_valid(code.system, final, on):
             return None
         name = book.name(code.system, final, state.language) or book.name(code.system, final, "en") or code.name
         return code.with_(code=final, name=name, stages=(*code.stages, self.name))
+
+    def _suggestions(
+        self, state: State, tools: Tools, on: dt.date | None, values: Mapping[str, tuple[AssignedCode, ...]]
+    ) -> tuple[AssignedCode, ...]:
+        """Suggestions at full specificity, without those that became a code of the record."""
+        taken = {(code.system, code.code) for codes in values.values() for code in codes}
+        mapped = [final for code in state.suggestions if (final := self._map(code, state, tools, on))]
+        return tuple(code for code in unique(mapped) if (code.system, code.code) not in taken)
+
+
+def keeps_heading(code: AssignedCode, tools: Tools) -> bool:
+    """Whether the code is a heading of the book and comes from a pack whose training data code headings."""
+    if tools.pack is None or not tools.pack.info.headings or "learned" not in code.stages:
+        return False
+    return not tools.book.is_billable(code.system, code.code) and tools.book.is_stem(code.system, code.code)
+
+
+def headings(values: Mapping[str, Sequence[AssignedCode]], tools: Tools) -> list[AssignedCode]:
+    """The codes of the record that are headings."""
+    return [code for slot in CODE_SLOTS.values() for code in values[slot] if keeps_heading(code, tools)]
 
 
 def sided(book: CodeBook, system: System, code: str, text: str, sides: Sides) -> str:

@@ -29,9 +29,11 @@ from jointcoder.steps.common import ranked, step_data
 
 
 class ReconcileOptions(base.StepOptions):
-    """``drop_integral``: leave out symptoms that a coded disease explains (guideline I.B.5)."""
+    """``drop_integral``: leave out symptoms that a coded disease explains (guideline I.B.5); ``drop_vague``: leave out
+    parents of coded children, and a category's default beside a specific code of it (guideline I.B.18)."""
 
     drop_integral: bool = True
+    drop_vague: bool = True
 
 
 class Reconcile(base.Step):
@@ -46,14 +48,16 @@ class Reconcile(base.Step):
 
     def run(self, state: State, tools: Tools) -> Run:
         mentions = {mention.id: mention for mention in state.mentions}
-        diagnoses, dropped = without_parents(state.diagnoses, tools)
-        diagnoses, defaults = without_defaults(diagnoses, tools)
-        findings = [*dropped, *defaults]
+        diagnoses, procedures = list(state.diagnoses), list(state.procedures)
+        findings: list[Finding] = []
+        if self.options.drop_vague:
+            diagnoses, dropped = without_parents(diagnoses, tools)
+            diagnoses, defaults = without_defaults(diagnoses, tools)
+            procedures, parents = without_parents(procedures, tools)
+            findings += [*dropped, *defaults, *parents]
         if self.options.drop_integral:
             diagnoses, integral = without_integral(diagnoses)
             findings += integral
-        procedures, dropped = without_parents(state.procedures, tools)
-        findings += dropped
         on = edition_date(state.encounter)
         diagnoses = [with_admission(code, mentions, tools, on) for code in diagnoses]
         procedures = [linked(code, diagnoses, mentions) for code in procedures]

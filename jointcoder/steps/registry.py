@@ -1,4 +1,4 @@
-"""Component name → step class: the nine stages and the twelve hierarchy tools, plus plug-ins.
+"""Component name → step class: the nine stages, the learned one and the twelve hierarchy tools, plus plug-ins.
 
 Plug-ins come from the entry-point group ``jointcoder.steps``.
 """
@@ -22,6 +22,7 @@ BUILT_IN = {
     "prioritise": "jointcoder.steps.prioritise:Prioritise",
     "code_also": "jointcoder.steps.code_also:CodeAlso",
     "validate": "jointcoder.steps.validate:Validate",
+    "learned": "jointcoder.steps.learned:Learned",
     "map_codes": "jointcoder.steps.map_codes:MapCodes",
     "reconcile": "jointcoder.steps.reconcile:Reconcile",
     # The hierarchy tools, under MedDCR's names.

@@ -14,10 +14,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from jointcoder.llm.base import Choice, Question
-from jointcoder.records import AssignedCode, Flag, Mention, Verdict
+from jointcoder.records import AssignedCode, Flag, Mention, Span, Verdict
 from jointcoder.steps import base, confidence
 from jointcoder.steps.base import Choose, Run, State, Tools, Update
 from jointcoder.steps.common import chunk_of, ranked, record_context
+from jointcoder.text.chunks import Chunk
+from jointcoder.text.segment import sentences as sentences_of
 
 PLACEHOLDER = "N/A"
 
@@ -25,12 +27,14 @@ PLACEHOLDER = "N/A"
 class ValidateOptions(base.KindOptions):
     """``keep``: confidence below which a draft is dropped; ``band``: only drafts this near to ``keep`` are put to
     the model; ``unsure``: kept ones this near are flagged for review; ``trust_lists``: drafts from the record's own
-    lists are never dropped."""
+    lists are never dropped; ``sentences``: show the model only the sentence of the draft's first evidence and so many
+    on either side (None: the whole part of the record), which adapters for short contexts are trained on."""
 
     keep: float = Field(default=0.5, ge=0, le=1)
     band: float = Field(default=0.3, ge=0, le=1)
     unsure: float = Field(default=0.1, ge=0, le=0.5)
     trust_lists: bool = True
+    sentences: int | None = Field(default=None, ge=0, le=20)
 
 
 class Validate(base.KindStep):
@@ -54,11 +58,11 @@ class Validate(base.KindStep):
         mentions = {mention.id: mention for mention in state.mentions}
         judged = {draft.code: draft.with_(stages=(*draft.stages, self.name)) for draft in drafts}
         near = [draft for draft in drafts if abs(draft.confidence - self.options.keep) <= self.options.band]
-        for chunk, members in by_chunk(near, state).items():
+        for chunk, members in by_part(near, state, self.options.sentences).items():
             texts = [self._text(draft, tools, state.language) for draft in members]
             texts.append(prompts("validate", self.options.kind.value, name=PLACEHOLDER, mention=PLACEHOLDER))
             questions = [Question(text, options) for text in texts]
-            context = record_context(state, state.chunks[chunk], tools)
+            context = record_context(state, chunk, tools)
             answers: list[Choice] = yield Choose(context, questions)
             baseline = answers[-1].probability(options[0])
             for draft, answer in zip(members, answers, strict=False):
@@ -88,13 +92,31 @@ class Validate(base.KindStep):
         return draft.confidence >= self.options.keep or (self.options.trust_lists and listed)
 
 
-def by_chunk(drafts: Sequence[AssignedCode], state: State) -> dict[int, list[AssignedCode]]:
-    """Drafts by the chunk in which their first evidence stands, chunks in order."""
-    groups: dict[int, list[AssignedCode]] = {}
+def by_part(drafts: Sequence[AssignedCode], state: State, sentences: int | None) -> dict[Chunk, list[AssignedCode]]:
+    """Drafts by the part of the record in which their first evidence stands, parts in order. A part is a chunk, or with
+    ``sentences`` what :func:`sentences_around` gives; drafts without evidence are asked about after the first chunk."""
+    numbers: dict[int, list[AssignedCode]] = {}
+    parts: dict[Chunk, list[AssignedCode]] = {}
     for draft in drafts:
-        number = chunk_of(draft.evidence[0], state.chunks) if draft.evidence else 0
-        groups.setdefault(number, []).append(draft)
-    return dict(sorted(groups.items()))
+        if draft.evidence and sentences is not None:
+            parts.setdefault(sentences_around(draft.evidence[0], state, sentences), []).append(draft)
+        else:
+            number = chunk_of(draft.evidence[0], state.chunks) if draft.evidence else 0
+            numbers.setdefault(number, []).append(draft)
+    return {state.chunks[number]: members for number, members in sorted(numbers.items())} | dict(
+        sorted(parts.items(), key=lambda part: part[0].pieces)
+    )
+
+
+def sentences_around(span: Span, state: State, count: int) -> Chunk:
+    """The sentences that the span touches and ``count`` on either side, as a part of the record."""
+    text = state.encounter.documents[span.document].text
+    found = sentences_of(text, state.language)
+    touched = [place for place, (start, end) in enumerate(found) if start < span.end and span.start < end]
+    if not touched:
+        return Chunk(((span.document, span.start, span.end),))
+    first, last = max(0, touched[0] - count), min(len(found) - 1, touched[-1] + count)
+    return Chunk(((span.document, found[first][0], found[last][1]),))
 
 
 def with_answer(draft: AssignedCode, answer: Choice, baseline: float) -> AssignedCode:

@@ -30,6 +30,16 @@ class Plan:
         return any(step.asks for _, step in self.steps)
 
     @property
+    def learns(self) -> bool:
+        """Whether a step works by a learned pack and cannot do without."""
+        return any(step.name == "learned" for _, step in self.steps)
+
+    @property
+    def pack(self) -> str:
+        """The pack that the steps name, if one does."""
+        return next((name for _, step in self.steps if (name := getattr(step.options, "pack", ""))), "")
+
+    @property
     def adapters(self) -> tuple[str, ...]:
         """The adapters that the steps name, each once, in the order of the steps."""
         return tuple(dict.fromkeys(step.options.adapter for _, step in self.steps if step.options.adapter))
