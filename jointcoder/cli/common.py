@@ -116,6 +116,27 @@ def progress(label: str, total: float | None, *, unit: str = "") -> Iterator[Cal
         yield lambda amount: bar.advance(task, amount)
 
 
+@contextmanager
+def staged() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of work in several stages, a bar each, on a terminal. Yields ``advance(stage, done, total)``."""
+    console = stderr()
+    if OPTIONS.quiet or not console.is_terminal:
+        yield lambda stage, done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
 def _plain(text: str) -> str:
     from rich.markup import escape
 

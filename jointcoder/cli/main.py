@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from jointcoder import __version__
-from jointcoder.cli import code, codebook, common, doctor, evaluate, models, schema, setup, workflow
+from jointcoder.cli import code, codebook, common, doctor, evaluate, learn, models, packs, schema, setup, workflow
 
 app = typer.Typer(
     name="jointcoder",
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command("code")(code.code)
 app.command("evaluate")(evaluate.evaluate)
+app.command("learn")(learn.learn)
+app.add_typer(packs.app, name="packs")
 app.add_typer(codebook.app, name="codebook")
 app.add_typer(models.app, name="models")
 app.add_typer(workflow.app, name="workflow")

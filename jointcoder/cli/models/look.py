@@ -13,20 +13,20 @@ from jointcoder.cli.models.shared import Json, app, state_of
 
 if TYPE_CHECKING:
     from jointcoder.assets import Asset
-    from jointcoder.assets.local import AdapterAsset
+    from jointcoder.assets.manifest import AdapterAsset
 
 
 @app.command("list")
 def list_models(json_out: Json = False) -> None:
     """The models of the manifest and your own: size, quantisation, licence, adapters, and whether the file is here."""
-    from jointcoder.assets import ModelAsset, known_models
-    from jointcoder.assets.local import LocalModel, Registry
+    from jointcoder.assets import ModelAsset, adapters_in_force, known_models
+    from jointcoder.assets.local import LocalModel
     from jointcoder.settings import Settings
 
     settings = Settings.load()
     entries = [entry for entry in known_models(settings) if isinstance(entry, ModelAsset)]
     adapters: dict[str, list[AdapterAsset]] = {}
-    for adapter in Registry.read(settings).adapters:
+    for adapter in adapters_in_force(settings):
         adapters.setdefault(adapter.base, []).append(adapter)
     if json_out:
 
@@ -77,8 +77,7 @@ def verify_models(
     json_out: Json = False,
 ) -> None:
     """Hash model files again and compare with what they should be; exit code 5 if one differs or is missing."""
-    from jointcoder.assets import known_models, verify
-    from jointcoder.assets.local import Registry
+    from jointcoder.assets import adapters_in_force, known_models, verify
     from jointcoder.cli.sources import tracked
     from jointcoder.errors import AssetError
     from jointcoder.settings import Settings
@@ -86,7 +85,7 @@ def verify_models(
     settings = Settings.load()
     known = known_models(settings)
     wanted = [known[name] for name in names or ()] or [
-        entry for entry in (*known, *Registry.read(settings).adapters) if entry.path(settings).exists()
+        entry for entry in (*known, *adapters_in_force(settings)) if entry.path(settings).exists()
     ]
     if not wanted:
         raise AssetError("JC201", f"no model is in {settings.models_dir}", hint="get one with: jointcoder setup")
