@@ -78,6 +78,35 @@ class Workflow(_Frozen):
         canonical = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def without(self, step_id: str) -> Self:
+        """The same workflow with a step left out, its neighbours joined. WorkflowError JC407."""
+        gone = self._named(step_id)
+        kept = []
+        for spec in self.step:
+            if spec.id != step_id:
+                after = [
+                    before
+                    for name in spec.after or ()
+                    for before in ((gone.after or ()) if name == step_id else (name,))
+                ]
+                kept.append(spec.model_copy(update={"after": tuple(dict.fromkeys(after))}))
+        return self.model_copy(update={"name": f"{self.name} without {step_id}", "step": tuple(kept)})
+
+    def with_options(self, step_id: str, **options: Any) -> Self:
+        """The same workflow with some options of a step changed. WorkflowError JC407."""
+        changed = self._named(step_id)
+        spec = changed.model_copy(update={"options": {**changed.options, **options}})
+        said = ", ".join(f"{name} = {value}" for name, value in options.items())
+        steps = tuple(spec if one.id == step_id else one for one in self.step)
+        return self.model_copy(update={"name": f"{self.name}, {step_id}: {said}", "step": steps})
+
+    def _named(self, step_id: str) -> StepSpec:
+        for spec in self.step:
+            if spec.id == step_id:
+                return spec
+        known = name_list(spec.id for spec in self.step)
+        raise WorkflowError("JC407", f"{self.name} has no step {step_id!r}", hint=f"its steps: {known}")
+
     def ancestors(self, step_id: str) -> set[str]:
         """Ids of all steps that run before ``step_id`` on some path."""
         parents = {spec.id: spec.after or () for spec in self.step}

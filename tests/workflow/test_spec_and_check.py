@@ -109,3 +109,22 @@ def test_broken_toml_is_a_coded_error() -> None:
     with pytest.raises(WorkflowError) as error:
         Workflow.from_toml("name = ")
     assert error.value.code == "JC407"
+
+
+def test_a_step_left_out_leaves_the_others_joined() -> None:
+    whole = load_workflow("jointcoder")
+    without = whole.without("mine").without("validate_diagnoses")
+    after = {spec.id: spec.after for spec in without.step}
+    assert "mine" not in after
+    assert after["standardise_procedures"] == ("extract",)
+    assert after["map_codes"] == ("code_also_diagnoses", "validate_procedures")
+    assert plan(without).workflow.hash != whole.hash
+    with pytest.raises(WorkflowError, match="no step 'mime'"):
+        whole.without("mime")
+
+
+def test_options_of_one_step_change_alone() -> None:
+    changed = load_workflow("jointcoder").with_options("standardise_diagnoses", ask_model=False)
+    options = {spec.id: spec.options for spec in changed.step}
+    assert options["standardise_diagnoses"] == {"kind": "diagnosis", "ask_model": False}
+    assert options["standardise_procedures"] == {"kind": "procedure"}
