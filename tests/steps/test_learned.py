@@ -1,0 +1,131 @@
+"""The learned step: what a pack proposes becomes codes, suggestions and evidence, and no more than the book holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jointcoder.coder import Coder
+from jointcoder.errors import WorkflowError
+from jointcoder.learn.write import describe, draft
+from jointcoder.packs import Pack, PackInfo, Proposal, pack
+from jointcoder.records import Encounter, Kind, Reason, Role, Span, System
+
+NOTE = "Pneumonia, known hypertension. Appendix removed by laparoscopy."
+
+
+def span(quote: str) -> Span:
+    start = NOTE.index(quote)
+    return Span(document=0, start=start, end=start + len(quote), quote=quote)
+
+
+def said(code: str, probability: float, quote: str = "", **more: Any) -> Proposal:
+    system = System.ICD10PCS if code[0] in "0B" else System.ICD10CM
+    spans = (span(quote),) if quote else ()
+    return Proposal(system, code, probability, spans, chosen=probability >= 0.5, **more)
+
+
+class Part:
+    """A part that proposes what it was told."""
+
+    proposals: tuple[Proposal, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path, info: PackInfo, lookup: object) -> Part:
+        return cls()
+
+    def propose(self, encounter: Encounter, language: str) -> list[Proposal]:
+        return sorted(self.proposals, key=lambda p: -p.probability)
+
+
+@pytest.fixture
+def learned(coder: Callable[..., Coder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Coder]:
+    """``learned(*proposals, headings=False)``: a coder whose pack proposes these."""
+    monkeypatch.setitem(pack.PARTS, "mentions", f"{__name__}:Part")
+
+    def make(*proposals: Proposal, headings: bool = False, **options: Any) -> Coder:
+        monkeypatch.setattr(Part, "proposals", proposals)
+        systems = (System.ICD10CM, System.ICD10PCS)
+        info = PackInfo(id="told", languages=("en",), systems=systems, parts=("mentions",), headings=headings)
+        with draft(tmp_path / "told", replace=True) as made:
+            (made / "mentions").mkdir()
+            describe(made, info)
+        return coder(workflow="learned", pack=Pack.open(tmp_path / "told"), **options)
+
+    return make
+
+
+def note() -> Encounter:
+    return Encounter.from_text(NOTE, language="en")
+
+
+def test_what_is_chosen_is_coded_and_the_rest_suggested(learned: Callable[..., Coder]) -> None:
+    reason = Reason(feature="alias precision", value=0.9, weight=2.1)
+    record = learned(
+        said("J18.9", 0.9, "Pneumonia", reasons=(reason,)),
+        said("I10", 0.7, "hypertension"),
+        said("E11.9", 0.3),
+        said("0DTJ4ZZ", 0.8, "Appendix removed"),
+    ).code(note())
+    assert [c.code for c in record.of_kind(Kind.DIAGNOSIS)] == ["J18.9", "I10"]
+    assert [c.code for c in record.of_kind(Kind.PROCEDURE)] == ["0DTJ4ZZ"]
+    assert [(c.code, c.confidence) for c in record.suggestions] == [("E11.9", 0.3)]
+    first = record.codes[0]
+    assert first.reasons == (reason,)
+    assert first.evidence[0].reproduces(note())
+    assert record.versions.pack.startswith("told@")
+    assert record.principal() == first
+
+
+def test_the_pack_s_principal_comes_first(learned: Callable[..., Coder]) -> None:
+    record = learned(said("J18.9", 0.9, principal=0.2), said("I10", 0.6, principal=0.7)).code(note())
+    assert [(c.code, c.role) for c in record.codes] == [("I10", Role.PRINCIPAL), ("J18.9", Role.SECONDARY)]
+
+
+def test_two_parts_that_agree_are_one_code_with_all_evidence(learned: Callable[..., Coder]) -> None:
+    record = learned(said("I10", 0.8, "hypertension"), said("I10", 0.6, "known hypertension")).code(note())
+    assert [(c.code, c.confidence, len(c.evidence)) for c in record.codes] == [("I10", 0.8, 2)]
+
+
+def test_headings_are_kept_only_where_the_training_data_code_them(learned: Callable[..., Coder]) -> None:
+    proposals = said("R05", 0.9), said("0DTJ", 0.9), said("0ZZZ", 0.9), said("Q99", 0.9)
+    with_headings = learned(*proposals, headings=True)
+    record = with_headings.code(note())
+    assert [c.code for c in record.codes] == ["R05", "0DTJ"]  # what begins no code of the book is dropped
+    assert [flag.code for flag in record.flags] == ["JC501", "JC505"]
+    assert with_headings.is_assignable(note(), System.ICD10PCS, "0DTJ")
+    without = learned(*proposals)
+    record = without.code(note())
+    assert [c.code for c in record.codes] == ["R05.9"]  # completed; the first axes of a procedure are no code
+    assert not without.is_assignable(note(), System.ICD10PCS, "0DTJ")
+
+
+def test_suggestions_never_repeat_a_code(learned: Callable[..., Coder]) -> None:
+    record = learned(said("R05.9", 0.9), said("R05", 0.2)).code(note())
+    assert [c.code for c in record.codes] == ["R05.9"]
+    assert record.suggestions == ()
+
+
+def test_only_the_systems_asked_for(learned: Callable[..., Coder]) -> None:
+    proposals = said("I10", 0.9), said("0DTJ4ZZ", 0.9)
+    record = learned(*proposals, systems=[System.ICD10PCS]).code(note())
+    assert [c.code for c in record.codes] == ["0DTJ4ZZ"]
+
+
+def test_the_workflow_asks_for_a_pack(coder: Callable[..., Coder]) -> None:
+    with pytest.raises(WorkflowError, match="needs a learned pack"):
+        coder(workflow="learned")
+
+
+def test_a_ranking_counts_suggestions_and_f1_does_not(learned: Callable[..., Coder]) -> None:
+    from jointcoder.evaluation.metrics import mean_average_precision, micro
+    from jointcoder.evaluation.scored import Gold, Scored, predictions, suggestions
+
+    record = learned(said("I10", 0.9), said("E11.9", 0.3)).code(note())
+    gold = [Gold("ICD-10-CM", "I10"), Gold("ICD-10-CM", "E119")]
+    scored = [Scored(gold, predictions(record), suggested=suggestions(record))]
+    assert micro(scored, "ICD-10-CM").recall == 0.5
+    assert mean_average_precision(scored, "ICD-10-CM") == 1.0
