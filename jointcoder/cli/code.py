@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jointcoder.records import CodedRecord, Encounter, Flag, System
 
 QUOTE_WIDTH = 46
+SUGGESTED, REASONS = 5, 6  # shown of each
 
 
 def code(
@@ -30,6 +31,9 @@ def code(
     discharged: Annotated[str | None, typer.Option(help="Discharge date, YYYY-MM-DD: decides the edition.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
     age: Annotated[float | None, typer.Option(help="Age in years.")] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Show what speaks for and against each code (learned packs).")
+    ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show what each step did and cost.")] = False,
 ) -> None:
     """Code one encounter: diagnoses and procedures, ranked, with evidence and confidence."""
@@ -48,7 +52,7 @@ def code(
     if json_out:
         common.put_json(record.model_dump(mode="json"))
     else:
-        show(record, trace=trace)
+        show(record, trace=trace, why=why)
 
 
 def read_encounter(file: str) -> tuple[Encounter, tuple[Flag, ...]]:
@@ -110,7 +114,7 @@ def systems(names: list[str] | None) -> list[System] | None:
         ) from None
 
 
-def show(record: CodedRecord, *, trace: bool) -> None:
+def show(record: CodedRecord, *, trace: bool, why: bool = False) -> None:
     """The record as tables for a person: diagnoses, procedures, findings, flags, versions."""
     from rich.table import Table
     from rich.text import Text
@@ -138,6 +142,10 @@ def show(record: CodedRecord, *, trace: bool) -> None:
         console.print(table)
     if not record.codes:
         console.print("no codes")
+    if record.suggestions:
+        _show_suggestions(record)
+    if why:
+        _show_reasons(record)
     for finding in record.findings:
         console.print(Text(f"{finding.severity.value:8}{finding.message}"))
     for flag in record.flags:
@@ -153,6 +161,31 @@ def show(record: CodedRecord, *, trace: bool) -> None:
             f"{cost.generated_tokens} written"
         )
     )
+
+
+def _show_suggestions(record: CodedRecord) -> None:
+    """The likeliest codes that were not given."""
+    from rich.text import Text
+
+    best = sorted(record.suggestions, key=lambda code: -code.confidence)
+    shown = ", ".join(f"{code.code} {code.name} ({code.confidence:.2f})" for code in best[:SUGGESTED])
+    more = f" and {len(best) - SUGGESTED} more" if len(best) > SUGGESTED else ""
+    common.stdout().print(Text(f"not given, to look at: {shown}{more}"))
+
+
+def _show_reasons(record: CodedRecord) -> None:
+    """Per code the features that moved it, in log-odds."""
+    from rich.table import Table
+
+    table = Table(title="what speaks for and against", title_justify="left")
+    for column in ("code", "confidence", "feature", "value", "log-odds"):
+        table.add_column(column, justify="left" if column in ("code", "feature") else "right")
+    for code in record.codes:
+        for place, reason in enumerate(code.reasons[:REASONS]):
+            head = (code.code, f"{code.confidence:.2f}") if place == 0 else ("", "")
+            table.add_row(*head, reason.feature, f"{reason.value:.2f}", f"{reason.weight:+.2f}")
+        table.add_section()
+    common.stdout().print(table)
 
 
 def _show_trace(record: CodedRecord) -> None:
