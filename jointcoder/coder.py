@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from jointcoder import __version__
 from jointcoder.codebook.book import CodeBook
@@ -30,6 +30,9 @@ from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entrie
 from jointcoder.workflow.check import Plan, plan, require_adapters
 from jointcoder.workflow.run import Observer, Outcome, answer, run
 from jointcoder.workflow.spec import Workflow, load_workflow
+
+if TYPE_CHECKING:
+    from jointcoder.packs.terms import Terms as LearnedTerms
 
 
 class Coder:
@@ -100,12 +103,19 @@ class Coder:
     def normalise(
         self, terms: Sequence[str], *, kind: Kind, language: str, progress: Callable[[int], None] | None = None
     ) -> list[list[tuple[str, str]]]:
-        """Each term's (name, code) pairs, most sure first: the standardise stage alone, on bare terms.
-
-        A term that lists several things gives one pair for each.
+        """Each term's (name, code) pairs, most sure first: as a pack learnt it, where one is in use that learnt from
+        term pairs, else by the standardise stage alone. A term that lists several things gives one pair for each.
         """
         from jointcoder.text.segment import split_items
 
+        if self.pack is not None and self.pack.has("terms"):
+            part: LearnedTerms = self.pack.part("terms", self.tools.lookup)
+            taught: list[list[tuple[str, str]]] = []
+            for term in terms:
+                taught.append([(choice.name, choice.code) for choice in part.normalise(term)])
+                if progress:
+                    progress(1)
+            return taught
         step = next((s for _, s in self.plan.steps if s.name == "standardise" and _kind_of(s) is kind), None)
         options = step.options if step else StandardiseOptions(kind=kind)
         assert isinstance(options, StandardiseOptions)
@@ -141,6 +151,10 @@ class Coder:
         if book.is_valid(system, code, edition_date(encounter)):
             return True
         return self.pack is not None and self.pack.info.headings and book.is_stem(system, code)
+
+    def tools_for(self, encounter: Encounter) -> Tools:
+        """What the steps may use for this encounter: the tools with the code book of its date."""
+        return self._tools_of(self.book_of(encounter))
 
     @property
     def tools(self) -> Tools:
@@ -234,7 +248,7 @@ class Coder:
             model = open_model(self.settings, name=name)
         else:
             found = resolve_model(self.settings, name or self.settings.model)
-            registered = adapters_of(self.settings, found.name)
+            registered = adapters_of(self.settings, found.name, only=self.plan.adapters)
             known = {n: Adapter(a.path, activated=a.activated, sha256=a.sha256) for n, a in registered.items()}
             known |= adapters
             files = {adapter: known[adapter] for adapter in self.plan.adapters if adapter in known}

@@ -20,7 +20,7 @@ from typing import Any
 
 LEFT, RIGHT, BOTH = 1, 2, 4
 OTHER, UNSPECIFIED, PART = 1, 2, 4
-SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH}
+SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH, "bilateral": BOTH}
 MARKS = {"other": OTHER, "unspecified": UNSPECIFIED}
 
 SINGLE = 1.3  # weight of a single Chinese character; words of a segmenter beside them lost recall on every task tried

@@ -61,7 +61,8 @@ def held_out(
         found = propose(item.encounter, item.encounter.language or "")
         gold = {(label.system, normalised(label.code)) for label in item.gold}
         proposed: set[tuple[str, str]] = set()
-        given, others = [], []
+        given: list[Predicted] = []
+        others: list[Predicted] = []
         for proposal in found:
             key = (proposal.system.value, normalised(proposal.code))
             if key[0] not in probability or key in proposed:

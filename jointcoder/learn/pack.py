@@ -9,14 +9,15 @@
 | term pairs (mention → standard name) | ``terms`` |
 | encounters, and a coder with a model | ``drafts``, only when asked for |
 
-Thresholds come from held-out scores: out of fold on the training data, or on a dev set where one is given.
+Thresholds come from held-out scores: out of fold on the training data, or on a dev set where one is given. Records of
+the dev set that are among the training data too are left out of them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,9 @@ def learn(
     """
     if unknown := sorted(set(parts) - set(TRAINERS)):
         raise UsageError("JC213", f"unknown part {name_list(unknown)}", hint=f"known parts: {name_list(TRAINERS)}")
-    corpora = [read(path) for path in data]
+    dev_set = None if dev is None else load(dev)
+    held_back = {item.encounter.id for item in dev_set.items} if dev_set else set()
+    corpora = [without(read(path), held_back) for path in data]
     fitting = {part: of_part(part, corpora) for part in TRAINERS}
     chosen = tuple(parts) or tuple(p for p in ("mentions", "labels", "terms") if fitting[p])
     if empty := [part for part in chosen if not fitting[part]]:
@@ -125,8 +128,8 @@ def learn(
         )
         info = describe(made, info)
         scores: dict[str, HeldOut] = {}
-        if dev is not None:
-            info, scores = _on_dev(made, info, dev, lookup, want_precision, progress)
+        if dev_set is not None:
+            info, scores = _on_dev(made, info, dev_set, lookup, want_precision, progress)
     return Learnt(folder, info, reports, scores)
 
 
@@ -134,6 +137,13 @@ def read(path: Path) -> Corpus | TermCorpus:
     """Encounters or term pairs, whichever the file holds."""
     _, first = next(lines(path))
     return load_terms(path) if are_terms(first) else load(path)
+
+
+def without(corpus: Corpus | TermCorpus, ids: Set[str]) -> Corpus | TermCorpus:
+    """The corpus without records of these ids: what is held out for choosing may not teach."""
+    if isinstance(corpus, TermCorpus) or not ids:
+        return corpus
+    return replace(corpus, items=tuple(item for item in corpus.items if item.encounter.id not in ids))
 
 
 def of_part(part: str, corpora: Sequence[Corpus | TermCorpus]) -> list[Any]:
@@ -227,13 +237,15 @@ def _train(
 def _on_dev(
     folder: Path,
     info: PackInfo,
-    dev: Path,
+    corpus: Corpus,
     lookup: Lookup | None,
     want_precision: float | None,
     progress: Progress | None,
 ) -> tuple[PackInfo, dict[str, HeldOut]]:
-    """Thresholds of the coding parts chosen anew on a dev set, with its figures."""
-    corpus = load(dev)
+    """Thresholds of the coding parts chosen anew on a dev set, with its figures.
+
+    Where labels come from a closed set, the part's own balance of F1 and recall stays, unless a precision is wanted.
+    """
     thresholds, metrics, rows = dict(info.thresholds), dict(info.metrics), {}
     for part in (part for part in info.parts if part in CODING):
         pack = Pack.open(folder)
@@ -247,7 +259,8 @@ def _on_dev(
 
         found, _ = held_out(pack.part(part, lookup).propose, corpus.items, corpus.systems, progress=step)
         for system, row in found.items():
-            thresholds[f"{part}:{system}"] = row.threshold(want_precision)
+            if not corpus.closed or want_precision is not None:
+                thresholds[f"{part}:{system}"] = row.threshold(want_precision)
             rows[f"{part}:{system}"] = row
         info = describe(folder, info.model_copy(update={"thresholds": dict(thresholds)}))
         _, scored = held_out(Pack.open(folder).part(part, lookup).propose, corpus.items, corpus.systems)

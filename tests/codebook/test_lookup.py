@@ -153,3 +153,11 @@ def test_spotting_chinese(zh: Lookup) -> None:
     assert found["左侧股骨颈骨折"] == "S72.000"
     assert any(code == "51.2300" for code in found.values())
     assert zh.spot(text, "zh", kinds=[PX])[0].hits[0].system is System.ICD9CM3
+
+
+@pytest.mark.parametrize(("language", "text"), [("es", "fractura de ambas rodillas"), ("es", "ojo izquierdo")])
+def test_words_of_side_of_a_bridged_language_are_read(language: str, text: str) -> None:
+    from jointcoder.codebook.analysis import Tables, analyser
+
+    engine = analyser(Tables.load(language))  # a side that its table names and the program did not know was a KeyError
+    assert engine.analyse(text, query=True).sides
