@@ -4,7 +4,7 @@
     python benchmarks/weights.py adapter BASE.gguf OUT.gguf [--rank 16] [--seed 1]
 
 A random model has the shape of a known architecture and the tokenizer of ``--vocabulary``, so that the engine does the
-work it would do. Needs the package ``gguf`` (extra: bench). Knows nothing of training.
+work it would do. Models need the package ``gguf`` (extra: bench). Knows nothing of training.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from jointcoder.assets.gguf import read_header
+from jointcoder.finetune.gguf_write import Matrix, write_gguf
 
 SHAPES = {
     "qwen3-1.7b": {
@@ -33,25 +36,18 @@ TARGETS = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "f
 
 def adapter(base: Path, out: Path, *, rank: int = 16, seed: int = 1, scale: float = 1e-3) -> Path:
     """A LoRA for all linear layers of ``base``."""
-    from gguf import GGUFReader, GGUFWriter
-
-    reader = GGUFReader(base)
-    arch = _text(reader, "general.architecture")
-    random = np.random.default_rng(seed)
-    writer = GGUFWriter(out, arch)
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(rank))
-    for tensor in reader.tensors:
+    header, random = read_header(base), np.random.default_rng(seed)
+    tensors: dict[str, Matrix] = {}
+    for tensor in header.tensors:
         if not tensor.name.startswith("blk.") or not tensor.name.endswith(".weight"):
             continue
         if tensor.name.split(".")[2] not in TARGETS:
             continue
-        inward, outward = (int(n) for n in tensor.shape[:2])
-        writer.add_tensor(f"{tensor.name}.lora_a", random.normal(0, scale, (rank, inward)).astype(np.float32))
-        writer.add_tensor(f"{tensor.name}.lora_b", random.normal(0, scale, (outward, rank)).astype(np.float32))
-    _write(writer)
-    return out
+        inward, outward = tensor.shape[:2]
+        tensors[f"{tensor.name}.lora_a"] = random.normal(0, scale, (rank, inward)).astype(np.float32)
+        tensors[f"{tensor.name}.lora_b"] = random.normal(0, scale, (outward, rank)).astype(np.float32)
+    metadata = {"general.architecture": header.architecture, "general.type": "adapter", "adapter.type": "lora"}
+    return write_gguf(out, {**metadata, "adapter.lora.alpha": float(rank)}, tensors)
 
 
 def model(out: Path, vocabulary: Path, *, like: str = "qwen3-1.7b", kind: str = "q8_0", seed: int = 1) -> Path:
@@ -118,10 +114,6 @@ def _write(writer: Any) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def _text(reader: Any, key: str) -> str:
-    return str(reader.fields[key].contents())
 
 
 def main() -> None:

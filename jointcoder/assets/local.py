@@ -1,25 +1,28 @@
 """Models and adapters of the user's own: ``<cache>/models/local.toml``, entries like the manifest's.
 
-    [[model]]     the manifest's fields, without sources
-    [[adapter]]   a LoRA file: name, base (a model's name), activated, file, size, sha256, licence
+    [[model]]        the manifest's fields, without sources
+    [[adapter]]      a LoRA file: name, base (a model's name), activated, file, size, sha256, licence
+    [[superseded]]   adapters that others took the place of; their files stay (versions.py)
 
-``jointcoder models add`` writes it; everything that takes a model's name reads it. An entry of the manifest's name is
-ignored: the manifest decides what its names mean. This module checks no file and loads no weights.
+``jointcoder models add`` writes it; everything that takes a model's name reads it. A model of the manifest's name is
+ignored: the manifest decides what its names mean. An adapter goes before a shipped one of its name. This module loads
+no weights.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from jointcoder.assets.manifest import Asset, Manifest, ModelAsset
-from jointcoder.assets.store import missing, writing
+from jointcoder.assets.manifest import AdapterAsset, Asset, Manifest, ModelAsset
+from jointcoder.assets.store import file_hash, mismatch, missing, writing
 from jointcoder.errors import AssetError
 from jointcoder.settings import Settings
 
@@ -35,23 +38,6 @@ class LocalModel(ModelAsset):
         return f"jointcoder models add FILE --name {self.name} --replace"
 
 
-class AdapterAsset(Asset):
-    """A LoRA adapter of the model ``base``. ``activated``: it acts behind the shared prefix only."""
-
-    base: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    activated: bool = False
-    quantisation: str = ""
-    architecture: str = ""
-
-    @property
-    def setup_command(self) -> str:
-        mark = " --activated" if self.activated else ""
-        return f"jointcoder models add FILE --adapter-of {self.base} --name {self.name}{mark} --replace"
-
-    def path(self, settings: Settings) -> Path:
-        return settings.models_dir / self.file
-
-
 @dataclass(frozen=True)
 class LocalAdapter:
     """An adapter's file, and whether it acts behind the shared prefix only."""
@@ -63,10 +49,11 @@ class LocalAdapter:
 
 @dataclass(frozen=True)
 class Registry:
-    """What the user registered."""
+    """What the user registered. ``superseded``: earlier versions of adapters, the oldest first."""
 
     models: tuple[LocalModel, ...] = ()
     adapters: tuple[AdapterAsset, ...] = ()
+    superseded: tuple[AdapterAsset, ...] = ()
 
     @classmethod
     def read(cls, settings: Settings) -> Registry:
@@ -81,29 +68,31 @@ class Registry:
         try:
             models = tuple(LocalModel(**entry) for entry in data.get("model", ()))
             adapters = tuple(AdapterAsset(**entry) for entry in data.get("adapter", ()))
+            superseded = tuple(AdapterAsset(**entry) for entry in data.get("superseded", ()))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise AssetError("JC208", f"{path}: {where}: {first['msg']}", hint=_hint(path)) from None
         except TypeError as error:
             raise AssetError("JC208", f"{path}: {error}", hint=_hint(path)) from None
-        return cls(models, adapters)
+        return cls(models, adapters, superseded)
 
-    def having(self, entry: LocalModel | AdapterAsset) -> Registry:
-        """The registry with ``entry``, in place of one of its name (an adapter's: of its base, too)."""
-        if isinstance(entry, AdapterAsset):
-            others = tuple(a for a in self.adapters if (a.base, a.name) != (entry.base, entry.name))
-            return Registry(self.models, (*others, entry))
-        return Registry((*(m for m in self.models if m.name != entry.name), entry), self.adapters)
+    def having(self, model: LocalModel) -> Registry:
+        """The registry with ``model``, in place of one of its name."""
+        return replace(self, models=(*(m for m in self.models if m.name != model.name), model))
 
     def write(self, settings: Settings) -> Path:
         """Write the file; the old one stays whole until the new one is. Raises AssetError JC205."""
         path = settings.models_dir / FILE
         part = path.with_name(FILE + ".part")
-        text = HEAD + "".join(_tables("model", self.models)) + "".join(_tables("adapter", self.adapters))
+        tables = {"model": self.models, "adapter": self.adapters, "superseded": self.superseded}
+        text = HEAD + "".join(line for name, entries in tables.items() for line in _tables(name, entries))
         with writing(settings.models_dir):
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text, "utf-8")
+            with part.open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(path)
         return path
 
@@ -112,19 +101,42 @@ def known_models(settings: Settings) -> Manifest:
     """The manifest's models and the user's own, by name. Raises AssetError JC208."""
     manifest = Manifest.models()
     own = tuple(model for model in Registry.read(settings).models if model.name not in manifest)
-    return Manifest((*manifest.entries, *own), path=manifest.path)
+    return replace(manifest, entries=(*manifest.entries, *own))
 
 
-def adapters_of(settings: Settings, model_name: str) -> Mapping[str, LocalAdapter]:
-    """The adapters registered for a model, by name. Raises AssetError JC201 (a file is gone), JC208."""
+def adapters_in_force(settings: Settings) -> tuple[AdapterAsset, ...]:
+    """Every adapter that can be used: the user's own, and the shipped ones whose names these leave free. Raises
+    AssetError JC208."""
+    own = Registry.read(settings).adapters
+    taken = {(adapter.base, adapter.name) for adapter in own}
+    return (*(a for a in Manifest.models().adapters if (a.base, a.name) not in taken), *own)
+
+
+def adapters_of(
+    settings: Settings, model_name: str, *, only: Container[str] | None = None
+) -> Mapping[str, LocalAdapter]:
+    """The adapters of a model by name (``only`` those), verified. Raises AssetError JC201 (a file is gone), JC202 (a
+    file is another than was registered), JC208."""
     found = {}
-    for entry in Registry.read(settings).adapters:
-        if entry.base == model_name:
-            path = entry.path(settings)
-            if not path.is_file():
-                raise missing(f"adapter {entry.name} of {entry.base}", path, entry.setup_command)
-            found[entry.name] = LocalAdapter(path, entry.activated, entry.sha256)
+    for entry in adapters_in_force(settings):
+        if entry.base == model_name and (only is None or entry.name in only):
+            found[entry.name] = LocalAdapter(verified(entry, settings), entry.activated, entry.sha256)
     return found
+
+
+def verified(entry: AdapterAsset, settings: Settings, *, again: bool = False) -> Path:
+    """The adapter's file, which is what was registered; hashed anew if it changed since, or ``again``. Raises
+    AssetError JC201, JC202."""
+    path, what = entry.path(settings), f"adapter {entry.name} of {entry.base}"
+    if not path.is_file():
+        raise missing(what, path, entry.setup_command)
+    try:
+        sha256 = file_hash(path, settings, again=again)
+    except OSError as error:
+        raise AssetError("JC201", f"{what}: {path} cannot be read ({error.strerror})") from None
+    if sha256 != entry.sha256:
+        raise mismatch(what, path, entry.sha256, sha256, entry.setup_command)
+    return path
 
 
 def _hint(path: Path) -> str:

@@ -126,6 +126,7 @@ class UrlSource(Source):
         return self.url
 
 
+_ROOT = Path(__file__).resolve().parents[2]  # of a checkout
 _KINDS = ("package", "parts", "installed", "file", "url")
 
 
@@ -187,6 +188,40 @@ class ModelAsset(Asset):
         return settings.models_dir / self.file
 
 
+class AdapterAsset(Asset):
+    """A LoRA adapter of the model ``base``. ``activated``: it acts behind the shared prefix only.
+
+    ``since``: when it was put in force (ISO 8601, UTC); ``predecessor``: sha256 of what it took the place of;
+    ``record``: name of the file beside it that says on what figures it was promoted."""
+
+    base: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    activated: bool = False
+    quantisation: str = ""
+    architecture: str = ""
+    since: str = ""
+    predecessor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    record: str = Field(default="", pattern=r"^[^/\\]*$")
+
+    @property
+    def setup_command(self) -> str:
+        mark = " --activated" if self.activated else ""
+        return f"jointcoder models add FILE --adapter-of {self.base} --name {self.name}{mark} --replace"
+
+    def path(self, settings: Settings) -> Path:
+        return settings.models_dir / self.file
+
+
+class ShippedAdapter(AdapterAsset):
+    """An adapter that comes with the program: ``models/adapters/FILE``, its card beside it."""
+
+    @property
+    def setup_command(self) -> str:
+        return "pip install --force-reinstall --no-deps jointcoder"
+
+    def path(self, settings: Settings) -> Path:
+        return shipped_adapters() / self.file
+
+
 class BookSource(Asset):
     """An official file that a code book is built from, as published. ``reader``: import name of an optional
     package that reading it needs."""
@@ -218,6 +253,7 @@ class Manifest:
 
     entries: tuple[Asset, ...]
     books: tuple[Book, ...] = ()
+    adapters: tuple[ShippedAdapter, ...] = ()
     path: str = field(default="", compare=False)
 
     @classmethod
@@ -232,18 +268,19 @@ class Manifest:
 
     @classmethod
     def read(cls, text: str, kind: type[Asset], table: str, path: str) -> Self:
-        """Parse a manifest: entries in ``[[table]]``, code books in ``[[book]]``."""
+        """Parse a manifest: entries in ``[[table]]``, code books in ``[[book]]``, adapters in ``[[adapter]]``."""
         try:
             data = tomllib.loads(text)
             entries = tuple(kind(**entry) for entry in data.pop(table, ()))
             books = tuple(Book(**book) for book in data.pop("book", ()))
+            adapters = tuple(ShippedAdapter(**adapter) for adapter in data.pop("adapter", ()))
         except (tomllib.TOMLDecodeError, TypeError) as error:
             raise AssetError("JC208", f"{path}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise AssetError("JC208", f"{path}: {where}: {first['msg']}") from None
-        manifest = cls(entries, books, path)
+        manifest = cls(entries, books, adapters, path)
         manifest._check(data)
         return manifest
 
@@ -255,6 +292,10 @@ class Manifest:
         for book in self.books:
             if missing := {*book.needed.values(), *book.optional.values()} - set(self._by_name):
                 raise AssetError("JC208", f"{self.path}: book {book.name} names no source: {name_list(missing)}")
+        if missing := {adapter.base for adapter in self.adapters} - set(self._by_name):
+            raise AssetError("JC208", f"{self.path}: adapters of models that it does not hold: {name_list(missing)}")
+        if len({(adapter.base, adapter.name) for adapter in self.adapters}) != len(self.adapters):
+            raise AssetError("JC208", f"{self.path}: two adapters of one model share one name")
 
     @cached_property
     def _by_name(self) -> dict[str, Asset]:
@@ -284,11 +325,18 @@ class Manifest:
         )
 
 
+def shipped_adapters() -> Path:
+    """The folder of the adapters that come with the program: the checkout's, else that of the installed package."""
+    checkout = _ROOT / "models" / "adapters"
+    if checkout.is_dir() and (_ROOT / "pyproject.toml").is_file():
+        return checkout
+    return Path(str(resources.files("jointcoder") / "manifests" / "adapters"))
+
+
 def _manifest_text(folder: str) -> str:
     """The checkout's manifest where there is one, else the copy inside the installed package."""
-    root = Path(__file__).resolve().parents[2]
-    checkout = root / folder / "manifest.toml"
-    if checkout.is_file() and (root / "pyproject.toml").is_file():
+    checkout = _ROOT / folder / "manifest.toml"
+    if checkout.is_file() and (_ROOT / "pyproject.toml").is_file():
         return checkout.read_text("utf-8")
     packaged = resources.files("jointcoder") / "manifests" / f"{folder}.toml"
     try:

@@ -2,21 +2,22 @@
 
 A file that is byte for byte one of the manifest's gets its place and needs no registering. The header is read, the data
 only hashed: whether the engine knows the architecture shows when it is loaded. Adapters are compared with their base,
-tensor by tensor, as far as the base is here.
+tensor by tensor, as far as the base is here; each version of one is a file of its own (versions.py).
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jointcoder.assets.gguf import GgufError, GgufHeader, read_header
-from jointcoder.assets.local import AdapterAsset, LocalModel, Registry, known_models
-from jointcoder.assets.manifest import Asset, Manifest, ModelAsset
+from jointcoder.assets.local import LocalModel, Registry, known_models
+from jointcoder.assets.manifest import AdapterAsset, Asset, Manifest, ModelAsset
 from jointcoder.assets.store import (
     CHUNK,
     Progress,
@@ -29,11 +30,13 @@ from jointcoder.assets.store import (
     set_aside,
     writing,
 )
+from jointcoder.assets.versions import LOCK, SHORT, in_force, put_in_force
 from jointcoder.errors import AssetError, UsageError, name_list
 from jointcoder.settings import Settings
 
 How = Literal["copy", "move", "link"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+BASE_SHA256 = "jointcoder.base_sha256"  # metadata of an adapter's file: the weights it was trained for
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,11 @@ class Registered:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user wants of a file. ``name`` "": the file's own; ``licence`` "": as the file says."""
+    """What the user wants of a file. ``name`` "": the file's own; ``licence`` "": as the file says.
+
+    ``replace``: it may take the place of what has the name (an adapter's earlier versions are kept); ``record``: name
+    of a file in the models folder that says on what figures the adapter was promoted; ``other_weights``: accept an
+    adapter that was trained for other weights of the same shapes, such as another quantisation."""
 
     name: str = ""
     how: How = "copy"
@@ -55,6 +62,8 @@ class Wish:
     adapter_of: str = ""
     activated: bool = False
     replace: bool = False
+    record: str = ""
+    other_weights: bool = False
 
 
 def register(file: Path, settings: Settings, wish: Wish, *, progress: Progress | None = None) -> Registered:
@@ -68,10 +77,10 @@ def register(file: Path, settings: Settings, wish: Wish, *, progress: Progress |
     if not NAME.fullmatch(name):
         raise UsageError("JC001", f"{name!r} is no name", hint="letters, digits, dots, dashes and underscores")
     _check_kind(file, header, wish)
-    with locked("local-models", settings):
+    with locked(LOCK, settings):
         if wish.adapter_of:
-            _check_fit(file, header, wish.adapter_of, settings)
-            return _own(file, header, name, f"{wish.adapter_of}--{name}.gguf", settings, wish, progress)
+            check_fit(file, header, wish.adapter_of, settings, other_weights=wish.other_weights)
+            return _adapter(file, header, name, settings, wish, progress)
         wanted = {entry.size: entry for entry in Manifest.models() if isinstance(entry, ModelAsset)}
         entry = wanted.get(header.size)
         if entry is not None and file_hash(file, settings, progress=progress) == entry.sha256:
@@ -88,7 +97,7 @@ def register(file: Path, settings: Settings, wish: Wish, *, progress: Progress |
                 f"{name} is a name of the manifest, and {file.name} is another file",
                 hint="give it a name of its own with --name",
             )
-        return _own(file, header, name, f"{name}.gguf", settings, wish, progress)
+        return _model(file, header, name, settings, wish, progress)
 
 
 def checked(file: Path) -> GgufHeader:
@@ -128,19 +137,29 @@ def _check_kind(file: Path, header: GgufHeader, wish: Wish) -> None:
         raise UsageError("JC001", "--activated is for adapters: give --adapter-of NAME, too")
 
 
-def _check_fit(file: Path, header: GgufHeader, base: str, settings: Settings) -> None:
+def check_fit(
+    file: Path, header: GgufHeader, base: str, settings: Settings, *, other_weights: bool = False
+) -> ModelAsset:
+    """The model ``base``, for which the adapter ``file`` was made. Raises AssetError JC206 (unknown base), JC210."""
     known = known_models(settings)
     if base not in known:
         raise AssetError("JC206", f"unknown model '{base}'", hint=f"known: {name_list(known.names())}")
     entry = known[base]
-    architecture = entry.architecture if isinstance(entry, ModelAsset) else ""
-    if header.architecture != architecture:
+    assert isinstance(entry, ModelAsset)
+    if header.architecture != entry.architecture:
         raise AssetError(
-            "JC210", f"{file.name} is an adapter for {header.architecture} models; {base} is a {architecture} one"
+            "JC210", f"{file.name} is an adapter for {header.architecture} models; {base} is a {entry.architecture} one"
+        )
+    trained_for = str(header.metadata.get(BASE_SHA256, entry.sha256))
+    if trained_for != entry.sha256 and not other_weights:
+        raise AssetError(
+            "JC210",
+            f"{file.name} was trained for weights of sha256 {trained_for}; those of {base} have {entry.sha256}",
+            hint="name the model that it was trained for, or measure it on this one and accept --other-weights",
         )
     path = entry.path(settings)
     if not path.is_file():
-        return
+        return entry
     shapes = {tensor.name: tensor.shape for tensor in checked(path).tensors}
     for tensor in header.tensors:
         target, mark, side = tensor.name.rpartition(".lora_")
@@ -155,26 +174,40 @@ def _check_fit(file: Path, header: GgufHeader, base: str, settings: Settings) ->
                 f"the model's {target} {f'of shape {shape}' if shape else 'does not exist'}",
                 hint="name the model that it was trained for",
             )
+    return entry
 
 
-def _own(
-    file: Path,
-    header: GgufHeader,
-    name: str,
-    target_name: str,
-    settings: Settings,
-    wish: Wish,
-    progress: Progress | None,
+def _adapter(
+    file: Path, header: GgufHeader, name: str, settings: Settings, wish: Wish, progress: Progress | None
+) -> Registered:
+    sha256 = file_hash(file, settings, again=True, progress=progress)
+    current = in_force(settings, wish.adapter_of, name)
+    if current and current.sha256 != sha256 and not wish.replace:
+        raise UsageError(
+            "JC001",
+            f"the name {name} is taken by another adapter of {wish.adapter_of}",
+            hint="give this one another --name, or replace the other with --replace: it is kept, see models rollback",
+        )
+    target = settings.models_dir / f"{wish.adapter_of}--{name}--{sha256[:SHORT]}.gguf"
+    if file.resolve().parent == settings.models_dir.resolve() and not file.is_symlink():
+        target = settings.models_dir / file.name
+    elif not target.is_file() or file_hash(target, settings, again=True) != sha256:
+        _place(file, target, settings, wish.how, None)
+    remember(target, sha256, settings)
+    facts = _facts(header, name, target, sha256, wish)
+    entry = AdapterAsset(**facts, base=wish.adapter_of, activated=wish.activated, record=wish.record)
+    return Registered(put_in_force(entry, settings), target)
+
+
+def _model(
+    file: Path, header: GgufHeader, name: str, settings: Settings, wish: Wish, progress: Progress | None
 ) -> Registered:
     registry = Registry.read(settings)
-    target = settings.models_dir / target_name
+    target = settings.models_dir / f"{name}.gguf"
     # A file that lies in the models folder stays what it is called.
     if file.resolve().parent == settings.models_dir.resolve() and not file.is_symlink():
         target = settings.models_dir / file.name
-    if wish.adapter_of:
-        taken = any((other.base, other.name) == (wish.adapter_of, name) for other in registry.adapters)
-    else:
-        taken = any(other.name == name for other in registry.models)
+    taken = any(other.name == name for other in registry.models)
     if (taken or target.exists()) and not wish.replace:
         sha256 = file_hash(file, settings, progress=progress)
         if not target.exists() or file_hash(target, settings) != sha256:
@@ -186,7 +219,18 @@ def _own(
     else:
         sha256 = _place(file, target, settings, wish.how, progress) or file_hash(file, settings, progress=progress)
     remember(target, sha256, settings)
-    common = {
+    entry = LocalModel(
+        **_facts(header, name, target, sha256, wish),
+        parameters=header.parameters,
+        chat_template="gguf" if header.metadata.get("tokenizer.chat_template") else "",
+    )
+    registry.having(entry).write(settings)
+    return Registered(entry, target)
+
+
+def _facts(header: GgufHeader, name: str, target: Path, sha256: str, wish: Wish) -> dict[str, Any]:
+    """What models and adapters have in common."""
+    return {
         "name": name,
         "title": header.name,
         "file": target.name,
@@ -196,14 +240,6 @@ def _own(
         "quantisation": header.quantisation,
         "architecture": header.architecture,
     }
-    entry: LocalModel | AdapterAsset
-    if wish.adapter_of:
-        entry = AdapterAsset(**common, base=wish.adapter_of, activated=wish.activated)
-    else:
-        template = "gguf" if header.metadata.get("tokenizer.chat_template") else ""
-        entry = LocalModel(**common, parameters=header.parameters, chat_template=template)
-    registry.having(entry).write(settings)
-    return Registered(entry, target)
 
 
 def _place(file: Path, target: Path, settings: Settings, how: How, progress: Progress | None) -> str:
@@ -242,4 +278,6 @@ def _copy(file: Path, part: Path, progress: Progress | None) -> str:
             done += len(block)
             if progress is not None:
                 progress(done, total)
+        sink.flush()
+        os.fsync(sink.fileno())
     return digest.hexdigest()

@@ -59,7 +59,12 @@ def add(
     activated: Annotated[
         bool, typer.Option("--activated", help="The adapter was trained to act behind the shared prefix only.")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of what has the name now.")] = False,
+    other_weights: Annotated[
+        bool, typer.Option("--other-weights", help="The adapter was trained for other weights of the same shapes.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of what has the name now; an adapter's versions are kept.")
+    ] = False,
     json_out: Json = False,
 ) -> None:
     """Check a GGUF file, put it into the models folder and register it: --model NAME then finds it."""
@@ -79,6 +84,7 @@ def add(
         adapter_of=adapter_of,
         activated=activated,
         replace=replace,
+        other_weights=other_weights,
     )
     with tracked(file.name, unit="bytes") as report:
         done = register(file.expanduser(), settings, wish, progress=report)
