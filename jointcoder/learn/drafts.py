@@ -108,11 +108,11 @@ def train(
     if coder is None:
         raise UsageError("JC001", "drafts are learnt by running a workflow", hint="give a coder")
     items = [item for corpus in corpora for item in corpus.items]
-    states = list(_states(coder, items, progress))
     labelled = {system for corpus in corpora for system in corpus.systems}
     known = [system for system in coder.systems if system.value in labelled]
     if not known:
         raise InputError("JC108", "the data label no code system that the workflow assigns")
+    states = list(states_of(coder, items, known, progress))
     combiners: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
     notes: dict[str, Any] = {}
@@ -219,11 +219,18 @@ def _counts(identity: str, examples: Examples, taken: NDArray[np.bool_]) -> tupl
     return hits, int(taken[own].sum()) - hits, right - hits + examples.missed[identity]
 
 
-def _states(coder: Coder, items: Sequence[Labelled], progress: Callable[[int, int], None] | None) -> Iterator[State]:
-    """The state of each encounter before the cut."""
+def states_of(
+    coder: Coder,
+    items: Sequence[Labelled],
+    systems: Sequence[System],
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[State]:
+    """The state of each encounter before the cut, only ``systems`` being coded: nothing is asked of the model for the
+    others."""
     plan = before_the_cut(coder)
     for number, item in enumerate(items, start=1):
-        (outcome,) = run(plan, [item.encounter], coder.tools_for(item.encounter), coder.model)
+        tools = replace(coder.tools_for(item.encounter), systems=tuple(systems))
+        (outcome,) = run(plan, [item.encounter], tools, coder.model)
         if outcome.error:
             raise outcome.error
         yield outcome.state

@@ -10,27 +10,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from jointcoder.llm.base import Choice, Question
-from jointcoder.records import AssignedCode, Finding, Link, Severity, Span, System, Verdict
+from jointcoder.records import AssignedCode, Finding, Kind, Link, Mention, Severity, Span, System, Verdict
 from jointcoder.steps import base
-from jointcoder.steps.base import Choose, Run, State, Tools, Update
+from jointcoder.steps.base import CANDIDATE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.causes import causes
 from jointcoder.steps.common import chunk_of, ranked, record_context, span_at, step_data
 from jointcoder.steps.prompting import LETTERS
+from jointcoder.text.wordings import past
 
+if TYPE_CHECKING:
+    from jointcoder.codebook.model import Entry
+
+TOLD = ("problem", "list")  # sources whose wording says what the visit is about
 Rule = dict[str, Any]
 
 
 class CodeAlsoOptions(base.KindOptions):
     """``ask_model``: decide groups by the model (without it groups are left alone); ``keep``: the probability that
-    the chosen member of a group must reach; ``cue_confidence``: of a companion supported by a cue word."""
+    the chosen member of a group must reach; ``cue_confidence``: of a companion supported by a cue word;
+    ``cause_confidence``: of a cause of injury that the history tells."""
 
     ask_model: bool = True
     keep: float = Field(default=0.4, ge=0, le=1)
     cue_confidence: float = Field(default=0.6, ge=0, le=1)
+    cause_confidence: float = Field(default=0.5, ge=0, le=1)
 
 
 class CodeAlso(base.KindStep):
@@ -40,6 +48,11 @@ class CodeAlso(base.KindStep):
     purpose: ClassVar[str] = "companions and combination codes by cited rules"
     Options: ClassVar[type[base.StepOptions]] = CodeAlsoOptions
     options: CodeAlsoOptions
+    also_reads = base.KindStep.also_reads | {"sections", "mentions"}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return super().reads | {CANDIDATE_SLOTS[self.options.kind]}
 
     @property
     def asks(self) -> bool:
@@ -51,6 +64,11 @@ class CodeAlso(base.KindStep):
         before = len(codes)
         codes = combine(codes, self._rules("combine", system), tools, state.language)
         added = list(self._cued(codes, system, state, tools))
+        added += self._worded(codes, system, state, tools)
+        added += pasts(codes, state, tools, self.options.kind)
+        told = causes(codes, state, tools, confidence=self.options.cause_confidence)
+        codes = [explained(code, told) for code in codes]
+        added += told
         groups = list(self._groups(codes, system, tools)) if self.options.ask_model else []
         if groups:
             answers = yield from ask_groups(groups, codes, state, tools)
@@ -80,6 +98,21 @@ class CodeAlso(base.KindStep):
                     checks=(note("code_also.cue", (entry.code, asking.code), rule["citation"]),),
                     stages=(self.name,),
                 )
+
+    def _worded(
+        self, codes: Sequence[AssignedCode], system: System | None, state: State, tools: Tools
+    ) -> Iterable[AssignedCode]:
+        """Companions that the wording of a condition asks for: the same evidence, the same confidence."""
+        words: dict[str, list[str]] = tools.prompts(state.language).table("code_also").get("words", {})
+        for rule in self._rules("worded", system):
+            for asking in codes:
+                if not asking.code.startswith(tuple(rule["when"])):
+                    continue
+                own = [m for m in mentions_of(asking, state) if holds(m.name, words.get(rule["word"], []))]
+                entry = tools.book.get(System(rule["system"]), rule["add"]) if own else None
+                if entry and entry.billable:
+                    yield companion(entry, asking, own, rule["citation"], "worded", tools, state.language)
+                    break
 
     def _groups(
         self, codes: Sequence[AssignedCode], system: System | None, tools: Tools
@@ -118,6 +151,78 @@ class CodeAlso(base.KindStep):
                 verdicts=(verdict,),
                 stages=(self.name,),
             )
+
+
+def explained(code: AssignedCode, told: Sequence[AssignedCode]) -> AssignedCode:
+    """A draft that is also told as the cause of an injury, with the link and the citation of that."""
+    same = next((one for one in told if one.code == code.code), None)
+    return code.with_(links=(*code.links, *same.links), checks=(*code.checks, *same.checks)) if same else code
+
+
+def pasts(codes: Sequence[AssignedCode], state: State, tools: Tools, kind: Kind) -> Iterable[AssignedCode]:
+    """The history code of a condition that a problem heading or a list says is over. The condition's own draft stays:
+    what is still treated is coded as present, and the judgement comes later."""
+    table = step_data("history")
+    wordings = {mention.id: " ".join(mention.name.casefold().split()) for mention in state.mentions}
+    found = {(wordings.get(c.mention), c.code[:3]): c.score for c in reversed(getattr(state, CANDIDATE_SLOTS[kind]))}
+    for code in codes:
+        own = [m for m in mentions_of(code, state) if found.get((wordings[m.id], code.code[:3]), 0.0) >= table["least"]]
+        over = [m for m in own if m.source in TOLD and is_past(m, state)]
+        rule = next((r for r in table["row"] if code.code.startswith(tuple(r["from"]))), None)
+        if not over or rule is None or code.system is not System.ICD10CM:
+            continue
+        entry = tools.book.get(code.system, rule["to"])
+        if entry and entry.billable:
+            yield companion(entry, code, over, table["citation"], "history", tools, state.language)
+
+
+def is_past(mention: Mention, state: State) -> bool:
+    """Whether the wording, or the heading of which it is the rest, begins by saying that the condition is over."""
+    if past(mention.span.quote, state.language):
+        return True
+    span = mention.span
+    return any(
+        past(other.span.quote, state.language) == span.quote
+        for other in state.mentions
+        if other.source == mention.source
+        and (other.span.document, other.span.end) == (span.document, span.end)
+        and other.span.start < span.start
+    )
+
+
+def companion(
+    entry: Entry,
+    asking: AssignedCode,
+    own: Sequence[Mention],
+    citation: str,
+    rule: str,
+    tools: Tools,
+    language: str,
+) -> AssignedCode:
+    """A code that rests on mentions of the one that asks for it."""
+    return AssignedCode(
+        system=entry.system,
+        code=entry.code,
+        name=tools.book.name(entry.system, entry.code, language) or entry.name,
+        confidence=asking.confidence,
+        evidence=tuple(dict.fromkeys(m.span for m in own)),
+        mentions=tuple(m.id for m in own),
+        assertion=asking.assertion,
+        links=(Link(relation="companion_of", system=asking.system, code=asking.code),),
+        checks=(note(f"code_also.{rule}", (entry.code, asking.code), citation),),
+        stages=("code_also",),
+    )
+
+
+def mentions_of(code: AssignedCode, state: State) -> list[Mention]:
+    """The mentions that a code rests on, in the order of the text."""
+    return [mention for mention in state.mentions if mention.id in code.mentions]
+
+
+def holds(text: str, words: Sequence[str]) -> bool:
+    """Whether one of the words stands in the text (whole words for Latin scripts)."""
+    edge = [rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word) for word in words]
+    return bool(words) and re.search("|".join(edge), text, re.IGNORECASE) is not None
 
 
 def ask_groups(

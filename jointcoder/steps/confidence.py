@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jointcoder.codebook.model import Hit
-from jointcoder.records import Assertion, Kind, Mention, Section
+from jointcoder.packs.drafts import PART, View
+from jointcoder.records import Assertion, AssignedCode, Kind, Mention, Section
 from jointcoder.steps.common import logit, sigmoid, step_data
 from jointcoder.text.sections import section_kind
 
+if TYPE_CHECKING:
+    from jointcoder.packs.drafts import Drafts
+    from jointcoder.steps.base import State, Tools
+
 ORDER = (Assertion.PRESENT, Assertion.POSSIBLE, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 DEFINITIVE = "definitive"
+SHOWN_REASONS = 12  # of each code; the smaller ones say little
 
 
 def draft(mentions: Sequence[Mention], hit: Hit, *, choice: float, divided: bool) -> float:
@@ -49,6 +56,32 @@ def _place(
     value += weights["outside"] * (DEFINITIVE not in kinds)
     symptoms: dict[str, list[str]] = table["symptoms"]  # type: ignore[assignment]
     return value + weights["symptom"] * hit.code.startswith(tuple(symptoms.get(hit.system, ("\0",))))
+
+
+def judged(drafts: Sequence[AssignedCode], state: State, tools: Tools, kind: Kind) -> list[AssignedCode] | None:
+    """The drafts with the confidence that coded history gives them, each with its reasons; None where no pack in use
+    judges drafts of this kind's system."""
+    system, pack = tools.system(kind), tools.pack
+    if system is None or pack is None or not pack.has(PART):
+        return None
+    part: Drafts = pack.part(PART, tools.lookup)
+    if not part.knows(system):
+        return None
+    candidates = state.diagnosis_candidates if kind is Kind.DIAGNOSIS else state.procedure_candidates
+    view = View(state.encounter, state.language, state.sections, state.mentions, candidates, drafts)
+    return [
+        draft.with_(confidence=judgement.probability, reasons=judgement.reasons[:SHOWN_REASONS])
+        for draft, judgement in zip(drafts, part.judge(view, system), strict=True)
+    ]
+
+
+def threshold(tools: Tools, kind: Kind) -> float:
+    """The confidence from which the pack that judges drafts keeps one (see :func:`judged`)."""
+    system, pack = tools.system(kind), tools.pack
+    assert system is not None
+    assert pack is not None
+    part: Drafts = pack.part(PART, tools.lookup)
+    return part.thresholds[system]
 
 
 def is_divided(sections: Sequence[Section]) -> bool:

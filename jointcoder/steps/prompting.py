@@ -38,6 +38,11 @@ class Prompts:
             raise KeyError(f"prompts/{self.language}/{stage}.toml has no entry {key!r}")
         return table[key]
 
+    def table(self, name: str) -> dict[str, Any]:
+        """A rule table of the language, empty where it has none."""
+        path = files("jointcoder.steps") / "prompts" / self.language / f"{name}.toml"
+        return _load(self.language, name) if path.is_file() else {}
+
 
 @cache
 def _load(language: str, stage: str) -> dict[str, Any]:

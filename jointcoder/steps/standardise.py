@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -21,13 +21,20 @@ from jointcoder.steps import base, confidence
 from jointcoder.steps.base import CANDIDATE_SLOTS, CODE_SLOTS, Choose, Run, State, Tools, Update
 from jointcoder.steps.common import ranked, sentence_around, softmax
 from jointcoder.steps.prompting import LETTERS
+from jointcoder.steps.sides import with_sides
 from jointcoder.text.expand import expand
+from jointcoder.text.patient import UNKNOWN, stated_sex
+from jointcoder.text.problems import problem_parts
+from jointcoder.text.wordings import past, past_forms, reworded
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from jointcoder.codebook.model import Hit
 
+AS_WRITTEN = 0.85  # lookup score from which a term counts as found under its own wording
+LOOSER = 0.9  # what a hit under a part of the wording is worth, against one under the whole
+OTHER_SEX = {"male": "female", "female": "male"}
 TRANSLATION = "en"  # the language of the names that extraction delivers beside a wording in another language
 
 
@@ -57,10 +64,29 @@ class Term:
     def wordings(self, language: str) -> list[tuple[str, str]]:
         """What to look up, each with its language: as written, expanded, and by its translated name."""
         written = self.mentions[0].span.quote
-        found = [(wording, language) for wording in expand(written, language)]
+        joined = any(not written.endswith(member) for member in self.members(language))
+        others = [] if joined else reworded(written, language)  # else what is said of one would be said of all
+        found = [(wording, language) for wording in (*expand(written, language), *others)]
         if self.name != written:
             found += [(wording, TRANSLATION) for wording in expand(self.name, TRANSLATION)]
         return found
+
+    def members(self, language: str) -> list[str]:
+        """The parts of a wording that joins several conditions, and what it says without words in front."""
+        written = self.mentions[0].span.quote
+        return [written[first:last] for first, last in problem_parts(written, (0, len(written)), language)]
+
+    def looser(self, language: str) -> list[tuple[str, str]]:
+        """Further wordings, for a term that is not in the book as it is written: what remains without words in front
+        that add nothing, the members of a phrase that joins several, and the states that past events leave."""
+        written = self.mentions[0].span.quote
+        # The parts of a heading are mentions of their own; of another phrase its first member is what it is about.
+        found = [] if self.mentions[0].source == "problem" else self.members(language)
+        found = [one for one in found if found[0].endswith(one)]
+        if over := past(written, language):
+            found += [form.format(name=name) for form in past_forms(language) for name in expand(over, language)]
+        more = [other for wording in found for other in (*expand(wording, language), *reworded(wording, language))]
+        return [(wording, language) for wording in dict.fromkeys(more) if wording != written]
 
 
 @dataclass(frozen=True)
@@ -98,8 +124,9 @@ class Standardise(base.Step):
             return Update({CANDIDATE_SLOTS[kind]: (), CODE_SLOTS[kind]: ()})
         terms = group(state, kind, self.options.codable)
         on = base.edition_date(state.encounter)
-        chosen = yield from choose_entries(terms, tools, state.language, self.options, on)
+        chosen = yield from choose_entries(terms, tools, state.language, self.options, on, sex=sex_of(state))
         codes = drafts(chosen, tools, state.language, divided=confidence.is_divided(state.sections))
+        codes = with_sides(codes, state, tools)
         lost = sum(choice.hit is None for choice in chosen)
         flags = (Flag(code="JC601", step=self.name, message=f"{lost} {kind} wordings found no code"),) if lost else ()
         candidates = tuple(
@@ -137,11 +164,13 @@ def choose_entries(
     language: str,
     options: StandardiseOptions,
     on: dt.date | None,
+    *,
+    sex: str = UNKNOWN,
 ) -> Generator[Choose, list[Any], list[Chosen]]:
     """For each term its hits and the one chosen. One ask for all terms that lookup alone does not settle."""
     system = tools.system(options.kind)
     assert system is not None
-    found = [candidates(term, tools, language, system, options.k, on) for term in terms]
+    found = [candidates(term, tools, language, system, options.k, on, sex=sex) for term in terms]
     open_terms = [i for i, hits in enumerate(found) if options.ask_model and hits and hits[0].score < options.sure]
     orders = {i: shuffled(len(found[i]), terms[i].name) for i in open_terms}
     questions = [question(terms[i], found[i], orders[i], tools, language, options.kind) for i in open_terms]
@@ -157,15 +186,32 @@ def choose_entries(
     ]
 
 
-def candidates(term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None) -> tuple[Hit, ...]:
-    """Up to ``k`` assignable entries of ``system`` for all wordings of a term, valid on the date, best first."""
-    best: dict[str, Hit] = {}
-    for wording, lang in term.wordings(language):
-        for hit in tools.lookup.search(wording, kind=system.kind, lang=lang, k=k, system=system, billable=True):
-            if hit.code not in best or hit.score > best[hit.code].score:
-                best[hit.code] = hit
-    valid = [hit for hit in best.values() if on is None or tools.book.is_valid(system, hit.code, on)]
-    return tuple(sorted(valid, key=lambda hit: (-hit.score, hit.code))[:k])
+def candidates(
+    term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None, *, sex: str = UNKNOWN
+) -> tuple[Hit, ...]:
+    """Up to ``k`` assignable entries of ``system`` for all wordings of a term, valid on the date and for the patient's
+    sex, best first; of equally good ones that of the wording named first."""
+    best: dict[str, tuple[Hit, int]] = {}
+    for wordings, weight in ((term.wordings(language), 1.0), (term.looser(language), LOOSER)):
+        if max((hit.score for hit, _ in best.values()), default=0.0) >= AS_WRITTEN:
+            break
+        for place, (wording, lang) in enumerate(wordings):
+            for hit in tools.lookup.search(wording, kind=system.kind, lang=lang, k=k, system=system, billable=True):
+                score = round(hit.score * weight, 4)
+                if hit.code not in best or score > best[hit.code][0].score:
+                    best[hit.code] = (hit if weight == 1 else replace(hit, score=score), place)
+    order = sorted(best.values(), key=lambda found: (-found[0].score, found[1], found[0].code))
+    valid = [hit for hit, _ in order if on is None or tools.book.is_valid(system, hit.code, on)]
+    other = OTHER_SEX.get(sex)
+    return tuple(hit for hit in valid if other is None or other not in tools.book.edits(system, hit.code, on))[:k]
+
+
+def sex_of(state: State) -> str:
+    """The patient's sex as the record gives it, else as its text states it with the age."""
+    if state.encounter.patient.sex != UNKNOWN:
+        return state.encounter.patient.sex
+    text = "\n".join(document.text for document in state.encounter.documents)
+    return stated_sex(text, state.language)
 
 
 def shuffled(count: int, seed: str) -> tuple[int, ...]:

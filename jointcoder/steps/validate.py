@@ -45,19 +45,23 @@ class Validate(base.KindStep):
     Options: ClassVar[type[base.StepOptions]] = ValidateOptions
     options: ValidateOptions
 
-    also_reads = base.KindStep.also_reads | {"mentions"}
+    also_reads = base.KindStep.also_reads | {"sections", "mentions"}
 
     @property
     def asks(self) -> bool:
-        return True
+        return self.options.band > 0
 
     def run(self, state: State, tools: Tools) -> Run:
-        drafts: tuple[AssignedCode, ...] = getattr(state, self.slot)
+        drafts: Sequence[AssignedCode] = getattr(state, self.slot)
+        keep, band = self.options.keep, self.options.band or -1.0  # no band: nothing is asked
+        if (learnt := confidence.judged(drafts, state, tools, self.options.kind)) is not None:
+            # Coded history judges: the model's verdict has no part in what it learnt, and is not asked for.
+            drafts, keep, band = learnt, confidence.threshold(tools, self.options.kind), -1.0
         prompts = tools.prompts(state.language)
         options = (prompts("shared", "yes"), prompts("shared", "no"))
         mentions = {mention.id: mention for mention in state.mentions}
         judged = {draft.code: draft.with_(stages=(*draft.stages, self.name)) for draft in drafts}
-        near = [draft for draft in drafts if abs(draft.confidence - self.options.keep) <= self.options.band]
+        near = [draft for draft in drafts if abs(draft.confidence - keep) <= band]
         for chunk, members in by_part(near, state, self.options.sentences).items():
             texts = [self._text(draft, tools, state.language) for draft in members]
             texts.append(prompts("validate", self.options.kind.value, name=PLACEHOLDER, mention=PLACEHOLDER))
@@ -67,8 +71,8 @@ class Validate(base.KindStep):
             baseline = answers[-1].probability(options[0])
             for draft, answer in zip(members, answers, strict=False):
                 judged[draft.code] = with_answer(judged[draft.code], answer, baseline)
-        kept = [judged[draft.code] for draft in drafts if self._keeps(judged[draft.code], mentions)]
-        unsure = sum(abs(code.confidence - self.options.keep) < self.options.unsure for code in kept)
+        kept = [judged[draft.code] for draft in drafts if self._keeps(judged[draft.code], mentions, keep)]
+        unsure = sum(abs(code.confidence - keep) < self.options.unsure for code in kept)
         flags: tuple[Flag, ...] = ()
         if unsure:
             flags = (
@@ -87,9 +91,9 @@ class Validate(base.KindStep):
         quote = draft.evidence[0].quote if draft.evidence else draft.name
         return prompts("validate", self.options.kind.value, name=draft.name, mention=quote)
 
-    def _keeps(self, draft: AssignedCode, mentions: dict[str, Mention]) -> bool:
+    def _keeps(self, draft: AssignedCode, mentions: dict[str, Mention], keep: float) -> bool:
         listed = any(mentions[m].source == "list" for m in draft.mentions if m in mentions)
-        return draft.confidence >= self.options.keep or (self.options.trust_lists and listed)
+        return draft.confidence >= keep or (self.options.trust_lists and listed)
 
 
 def by_part(drafts: Sequence[AssignedCode], state: State, sentences: int | None) -> dict[Chunk, list[AssignedCode]]:

@@ -21,6 +21,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 from jointcoder.text.resources import known_language, toml
 
@@ -37,6 +38,7 @@ class _Rules:
     longest: int
     sentence: re.Pattern[str]
     joins: re.Pattern[str]
+    equals: re.Pattern[str]
     leads: re.Pattern[str]
 
 
@@ -52,7 +54,8 @@ def _rules(language: str) -> _Rules | None:
     return _Rules(
         longest=int(data["longest"]),
         sentence=re.compile(rf"(?<!\w)(?:{any_of(data['sentence'])})(?!\w)", re.IGNORECASE),
-        joins=re.compile(any_of(data["joins"]), re.IGNORECASE),
+        joins=re.compile(any_of([*data["equals"], *data["joins"]]), re.IGNORECASE),
+        equals=re.compile(any_of(data["equals"]), re.IGNORECASE),
         leads=re.compile(rf"(?:(?:{any_of(data['leads'])})\s+)+", re.IGNORECASE),
     )
 
@@ -98,12 +101,23 @@ def problem_parts(text: str, span: Span, language: str) -> list[Span]:
     start, end = span
     edges = [(start, start), *((m.start(), m.end()) for m in rules.joins.finditer(text, start, end)), (end, end)]
     parts: list[Span] = []
-    for (_, first), (last, _) in zip(edges, edges[1:], strict=False):
+    for (_, first), (last, _) in pairwise(edges):
         stripped = rules.leads.match(text, first, last)
         for piece in ((first, last), (stripped.end(), last) if stripped else None):
             if piece and piece != span and piece not in parts and _WORD.search(text, *piece):
                 parts.append(piece)
     return parts
+
+
+def is_subordinate(text: str, heading: Span, part: Span, language: str) -> bool:
+    """Whether a part of a heading is joined to what stands before it as a cause, a sign or a doubt ("… due to gout",
+    "…, likely gout") and not as its equal ("… and gout")."""
+    rules = _rules(language)
+    if rules is None or part[0] <= heading[0]:
+        return False
+    joins = list(rules.joins.finditer(text, heading[0], part[0]))
+    between = text[joins[-1].end() : part[0]] if joins else text[heading[0] : part[0]]
+    return bool(between.strip()) or not joins or any(not rules.equals.fullmatch(join[0]) for join in joins)
 
 
 def _is_heading(line: str, rules: _Rules) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from jointcoder.coder import Coder
 from jointcoder.corpora import Corpus, load
 from jointcoder.errors import InputError, UsageError
-from jointcoder.learn.drafts import LEARNT, before_the_cut, calibration_error, gathered, held_out, train
+from jointcoder.learn.drafts import LEARNT, before_the_cut, calibration_error, gathered, held_out, states_of, train
 from jointcoder.learn.pack import learn
 from jointcoder.packs import Pack
 from jointcoder.packs.drafts import FEATURES, View, features
@@ -104,10 +104,8 @@ def test_features_are_named_once_and_are_numbers(coder: Coder, corpus: Corpus) -
 
 
 def test_gold_without_a_draft_counts_as_missed(coder: Coder, corpus: Corpus) -> None:
-    from jointcoder.learn.drafts import _states
-
     items = corpus.items[:12]
-    states = list(_states(coder, items, None))
+    states = list(states_of(coder, items, [System.ICD10CM]))
     whole = gathered(items, states, System.ICD10CM)
     assert sum(whole.missed.values()) == 0
     bare = [state.updated(type("U", (), {"values": {"diagnoses": ()}, "flags": ()})()) for state in states]
