@@ -2,7 +2,8 @@
 
 Memory is arithmetic over the base's shape (the terms are listed in :class:`Estimate`); time is floating-point work over
 the speed of a short matrix product on this machine, times the share of it that training reaches. The constants are from
-runs of three sizes on two CPU cores; a prediction within a third of the truth is what to expect. Loads no model.
+runs of three sizes on two quiet CPU cores; a prediction within a third of the truth is what to expect there, and none
+on a busy machine. Loads no model.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ STATES = 16  # bytes a trained parameter: itself, its gradient, two moments, 4 e
 KEPT_HIDDEN, KEPT_WIDE = 14, 6  # numbers kept for the way back, a token and layer: times the width, times the MLP's
 LOGIT_BYTES = 14  # a logit that is computed: model's, float32, its softmax and gradient
 PROGRAM = 900 << 20  # torch, tokenizer, optimizer's code
-EFFICIENCY = {"cpu": 0.55, "cuda": 0.35}  # of the speed of a large product
+EFFICIENCY = {"cpu": 0.6, "cuda": 0.35}  # of the speed of a large product
+BESIDES = {"cpu": 7e-5, "cuda": 2e-7}  # seconds a token and layer, forwards and back, that are no products
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def estimate(
     head = 4.0 * shape.vocabulary * shape.hidden * rows
     work = steps * recipe.accumulate * (sum(padded) / len(padded) * each + head)
     rate = speed * EFFICIENCY.get(device, 0.3)
-    measured = measurements * measured_tokens * forward / rate
+    besides = BESIDES.get(device, 0.0) * shape.layers
+    measured = measurements * measured_tokens * (forward / rate + besides / 3)
+    other = steps * recipe.accumulate * sum(padded) / len(padded) * besides
     per_number = BYTES[recipe.dtype]
     return Estimate(
         examples=sum(map(len, lengths)),
@@ -124,7 +128,7 @@ def estimate(
         kept=int(widest * layers * per_number * (KEPT_HIDDEN * shape.hidden + KEPT_WIDE * shape.feed_forward)),
         logits=rows * shape.vocabulary * LOGIT_BYTES,
         speed=speed,
-        seconds=work / rate + measured,
+        seconds=work / rate + other + measured,
         measured=measured,
     )
 
@@ -134,9 +138,9 @@ def product_speed(dtype: str, device: str) -> float:
     import torch
 
     kind = getattr(torch, dtype)
-    left, right = (torch.randn(shape, device=device).to(kind) for shape in ((512, 2048), (2048, 4096)))
-    work, best = 2.0 * 512 * 2048 * 4096, 0.0
-    for _ in range(6):
+    left, right = (torch.randn(shape, device=device).to(kind) for shape in ((640, 1536), (1536, 8960)))
+    work, best = 2.0 * 640 * 1536 * 8960, 0.0
+    for _ in range(12):
         began = time.perf_counter()
         (left @ right).sum().item()
         best = max(best, work / (time.perf_counter() - began))

@@ -126,7 +126,7 @@ def report(rows: Sequence[Row], *, seed: int = 0) -> dict[str, Any]:
     margins = (
         {way: np.array([row.scores[way][0] - row.scores[way][1] for row in rows]) for way in ways} if verdicts else {}
     )
-    if verdicts and "adapter" in ways:
+    if verdicts and "adapter" in ways and len(set(groups)) > 1:
         margins["both"] = _joined(rows)
     truth = np.array([row.example.right == 0 for row in rows])
     for way in [*ways, *(["both"] if "both" in margins else [])]:

@@ -73,6 +73,7 @@ class History:
         self._seen: dict[Words, Counter[int]] = defaultdict(Counter)
         self._right: dict[tuple[Words, str], Counter[int]] = defaultdict(Counter)
         self._codes: dict[Words, set[str]] = defaultdict(set)
+        self.labels = {normalise_code(gold.code) for case in cases for gold in case.gold if gold.system == system}
         for case in cases:
             fold = fold_of(case.id, desk.options)
             for gold in case.gold:
@@ -128,7 +129,8 @@ def _without(counts: Counter[int], fold: int | None) -> int:
 
 
 def drafts(case: Case, history: History, desk: Desk, *, held_out: bool) -> list[Draft]:
-    """Drafts for one encounter, a code at most once a place of evidence."""
+    """Drafts for one encounter, a code at most once a place of evidence. Where labels come from a closed set, a code
+    outside it is unlabelled, not wrong, and no draft."""
     system = desk.system()
     right = {normalise_code(gold.code) for gold in case.gold if gold.system == system}
     proposed = history.proposals(case, held_out=held_out)
@@ -151,6 +153,7 @@ def drafts(case: Case, history: History, desk: Desk, *, held_out: bool) -> list[
     if any(spans for _, spans in marked):
         found += _near_misses([span for _, spans in marked for span in spans[:1]], right, case, desk)
     elif case.encounter is not None:
+        spotted_codes: set[str] = set()
         for number, document in enumerate(case.encounter.documents):
             for spotted in desk.tools.lookup.spot(document.text, case.language, kinds=[system.kind]):
                 span = Span(
@@ -159,9 +162,11 @@ def drafts(case: Case, history: History, desk: Desk, *, held_out: bool) -> list[
                     end=spotted.end,
                     quote=document.text[spotted.start : spotted.end],
                 )
-                if spotted.hits and spotted.hits[0].system == system:
-                    add(spotted.hits[0].code, span, "book")
-    return found
+                code = spotted.hits[0].code if spotted.hits and spotted.hits[0].system == system else ""
+                if code and code not in spotted_codes:
+                    spotted_codes.add(code)
+                    add(code, span, "book")
+    return [draft for draft in found if not case.closed or normalise_code(draft.code) in history.labels]
 
 
 def _near_misses(spans: Sequence[Span], right: set[str], case: Case, desk: Desk) -> Iterator[Draft]:

@@ -314,3 +314,30 @@ def test_bad_input_has_a_code(cases: Path, small_us: CodeBook, small_cn: CodeBoo
     (tmp_path / "o" / "train.jsonl").write_text(json.dumps(values) + "\n", "utf-8")
     with pytest.raises(InputError, match=r"JC108: train.jsonl, line 1"):
         Examples.load(tmp_path / "o")
+
+
+def test_codes_outside_a_closed_set_are_no_drafts(small_cn: CodeBook, tmp_path: Path):
+    """Without marked evidence drafts are the book's wordings in the text, each code once, if the set has it."""
+
+    def stay(number: int, text: str, *codes: str) -> dict[str, Any]:
+        labels = [{"system": "ICD-10-CN", "code": code, "primary": not place} for place, code in enumerate(codes)]
+        return {
+            "id": f"s{number}",
+            "lang": "zh",
+            "source": "CCL25 made up",
+            "sections": {"主诉": text},
+            "codes": labels,
+        }
+
+    rows = [
+        stay(1, "患者肺炎，复查仍有肺炎。咳嗽三天。", "J18.900", "I20.000"),
+        stay(2, "不稳定型心绞痛，无肺炎。", "I20.000", "J18.900"),
+        stay(3, "不稳定型心绞痛，既往肺炎。", "I20.000"),
+    ]
+    path = write_lines(tmp_path / "stays.jsonl", rows)
+    examples = make("validate_dx", [path], small_cn, tmp_path / "o", options=DataOptions(dev_share=0.0))
+    found = sorted((e.group, e.facts["code"], e.answer) for e in examples.train)
+    assert ("s1", "J18.900", "是") in found
+    assert ("s3", "J18.900", "否") in found
+    assert not any(code == "R05.x00" for _, code, _ in found)  # a cough is in the book, but not in the set
+    assert len({(group, code) for group, code, _ in found}) == len(found)

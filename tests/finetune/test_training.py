@@ -397,3 +397,40 @@ def test_steps_are_cut_to_the_time(data: Path, base: Base):
     assert 200 < cut.steps < 400
     assert cost(cut, speed=speed).seconds == pytest.approx(half * 60, rel=0.1)
     assert within(prepared, 1e9, speed=speed).steps == 600
+
+
+def test_the_commands_from_records_to_figures(
+    cases: Path, tiny: Path, small_us: CodeBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from typer.testing import CliRunner
+
+    from jointcoder.finetune.__main__ import build
+
+    monkeypatch.setenv("JOINTCODER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    runner, app = CliRunner(), build()
+
+    def run(*arguments: object) -> str:
+        result = runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    told = json.loads(
+        run("data", "--from", cases, "--agent", "validate_dx", "--book", small_us.path, "--base", tiny, "-o", "made",
+            "--sentences", 0, "--json")
+    )  # fmt: skip
+    assert told["tokens_by"] == tiny.name
+    assert told["counts"]["train"]["rows"] > told["counts"]["dev"]["rows"] > 0
+    text = (
+        f'name = "own"\nagent = "validate_dx"\nbase = "{tiny}"\ndata = ["made"]\nrank = 2\nsteps = 2\n'
+        'max_tokens = 900\ndtype = "float32"\n'
+    )
+    (tmp_path / "own.toml").write_text(text, "utf-8")
+    expected = json.loads(run("sft", "own.toml", "--dry-run", "--device", "cpu", "--json"))
+    assert expected["steps"] == 2
+    assert not (tmp_path / "runs").exists()
+    result = json.loads(run("-q", "sft", "own.toml", "--device", "cpu", "--json"))
+    assert result["dev_after"]["rows"] == told["counts"]["dev"]["rows"]
+    figures = run("judge", "made", "--base", tiny, "--adapter", "runs/own/adapter", "--dtype", "float32")
+    assert "adapter" in figures
+    assert "AUC" in figures

@@ -18,6 +18,7 @@ from jointcoder.learn.terms import train
 from jointcoder.learn.terms_cases import cases_of
 from jointcoder.learn.terms_choose import Judged, choose, measures
 from jointcoder.learn.terms_rescore import Asked, fit_choice
+from jointcoder.packs.pack import PackInfo
 from jointcoder.packs.terms import Terms
 from jointcoder.packs.terms.rescore import rescored
 from jointcoder.records import Encounter
@@ -53,7 +54,7 @@ def test_unseen_wordings_are_normalised(language: str, trained: tuple[Terms, Pat
 
 def test_choices_are_ranked_coded_and_explained(language: str, trained: tuple[Terms, Path]) -> None:
     terms, _ = trained
-    mention, given = pairs(language)[3]
+    mention, given = next(row for row in pairs(language)[::3] if len(row[1]) == 1)
     found = terms.rank(mention, k=5)
     assert 0 < len(found) <= 5
     assert [choice.probability for choice in found] == sorted((c.probability for c in found), reverse=True)
@@ -124,6 +125,14 @@ def test_too_little_or_mixed_data_are_refused_with_a_code(tmp_path: Path) -> Non
     with pytest.raises(InputError) as caught:
         train([blank], tmp_path / "part")
     assert caught.value.code == "JC114"
+
+
+def test_a_threshold_in_the_packs_description_wins(language: str, trained: tuple[Terms, Path]) -> None:
+    _, folder = trained
+    info = PackInfo(id="t", languages=(language,), systems=(), parts=("terms",), thresholds={"terms:names": 1.01})
+    strict = Terms.load(folder, info)
+    assert strict.choosing.threshold == 1.01
+    assert all(len(strict.normalise(mention)) <= 1 for mention, _ in pairs(language)[:9])
 
 
 @pytest.mark.parametrize("damage", ["terms.json", "words.tsv", "words.json", "standards.jsonl", "says.npz"])

@@ -63,14 +63,19 @@ def judge(
     if json_out:
         common.put_json(figures)
         return
-    common.stdout().print(_table(figures), highlight=False)
+    console = common.stdout()
+    console.print(f"{figures['rows']} examples of {figures['groups']} encounters or wordings; 95 % intervals")
+    console.print(_table(figures), highlight=False)
+    if "put_right" in figures:
+        console.print(
+            f"the adapter puts {figures['put_right']} answers of the base right, {figures['put_wrong']} wrong"
+        )
 
 
 def _table(figures: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    title = f"{figures['rows']} examples of {figures['groups']} encounters or wordings; 95 % intervals"
-    table = Table(title=title, title_justify="left", box=None, caption=_caption(figures), caption_justify="left")
+    table = Table(box=None)
     for name in ("way", "accuracy", "", "AUC", ""):
         table.add_column(name, justify="left" if name == "way" else "right")
     for way, values in figures["ways"].items():
@@ -80,9 +85,3 @@ def _table(figures: dict[str, Any]) -> Any:
             row += [f"{values[name]:.3f}", f"{low:.3f}–{high:.3f}"] if name in values else ["", ""]
         table.add_row(*row)
     return table
-
-
-def _caption(figures: dict[str, Any]) -> str:
-    if "put_right" not in figures:
-        return ""
-    return f"the adapter puts {figures['put_right']} answers of the base right and {figures['put_wrong']} wrong"
