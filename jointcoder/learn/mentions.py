@@ -45,7 +45,7 @@ FOLDS = 10
 TAGGER_FOLDS = 5  # taggers cost most
 FEWEST = 5  # encounters without which nothing can be held out
 FEWEST_NOVEL = 20  # right rows without which codes never trained are left alone
-STRENGTH = 0.1  # inverse L2, chosen on held-out training encounters
+STRENGTH = 0.1  # inverse L2
 TREES = 0.5  # share of the trees in the log-odds
 ROUNDS = 150
 

@@ -2,26 +2,32 @@
 
 The parts of the pack that code encounters (``mentions``: codes found in running text; ``labels``: codes of the record
 as a whole) are asked in turn and their proposals joined by code. Confidence is the pack's calibrated probability,
-evidence its spans, and each code carries the features that speak for and against it. No model is asked. What the
-edition does not hold is completed, kept as a heading or dropped by ``map_codes``.
+evidence its spans, and each code carries the features that speak for and against it. What the edition does not hold is
+completed, kept as a heading or dropped by ``map_codes``.
+
+No model is asked, unless ``ask_model``: then the codes of which ``mentions`` is unsure are put to it, each after the
+sentence of its evidence, with the question of ``validate``; the pack weighs the verdict as it learnt to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from jointcoder.errors import WorkflowError
+from jointcoder.llm.base import Choice, Question
 from jointcoder.records import AssignedCode, Kind, Mention
 from jointcoder.steps import base
-from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update
-from jointcoder.steps.common import ranked
+from jointcoder.steps.base import CODE_SLOTS, Choose, Run, State, Tools, Update
+from jointcoder.steps.common import logit, ranked, record_context
 from jointcoder.steps.extract import section_at
+from jointcoder.steps.validate import by_part, question_text
 
 if TYPE_CHECKING:
     from jointcoder.packs import Pack, Proposal
+    from jointcoder.packs.mentions.verdicts import Doubt
 
 CODING_PARTS = ("mentions", "labels")
 SHOWN_REASONS = 12  # of each code; the smaller ones say little
@@ -30,13 +36,19 @@ SHOWN_REASONS = 12  # of each code; the smaller ones say little
 class LearnedOptions(base.StepOptions):
     """``pack``: its name, unless the caller names one. ``parts``: which of its parts are asked (default: all that code
     encounters). ``keep``: the probability from which a code is assigned, instead of the pack's own threshold.
-    ``suggestions``: how many further codes of each kind are kept for a coder to look at, down to ``least``."""
+    ``suggestions``: how many further codes of each kind are kept for a coder to look at, down to ``least``.
+    ``ask_model``: codes of the ``judged`` kinds with a probability from ``unsure[0]`` to ``unsure[1]`` are put to the
+    model, which is shown the sentence of the evidence and ``sentences`` on either side."""
 
     pack: str = ""
     parts: tuple[str, ...] = ()
     keep: float | None = Field(default=None, ge=0, le=1)
     suggestions: int = Field(default=30, ge=0, le=200)
     least: float = Field(default=0.01, ge=0, le=1)
+    ask_model: bool = False
+    judged: tuple[Kind, ...] = tuple(Kind)
+    unsure: tuple[float, float] = (0.15, 0.85)
+    sentences: int = Field(default=0, ge=0, le=20)
 
 
 class Learned(base.Step):
@@ -46,16 +58,27 @@ class Learned(base.Step):
     purpose: ClassVar[str] = "codes that coded history teaches, with evidence, reasons and calibrated confidence"
     Options: ClassVar[type[base.StepOptions]] = LearnedOptions
     options: LearnedOptions
-    reads = frozenset({"encounter", "language", "sections"})
+    reads = frozenset({"encounter", "language", "sections", "chunks"})
     writes = frozenset({"mentions", "diagnoses", "procedures", "suggestions"})
+
+    @property
+    def asks(self) -> bool:
+        return self.options.ask_model
 
     def run(self, state: State, tools: Tools) -> Run:
         pack = required(tools.pack)
         parts = self.options.parts or tuple(part for part in CODING_PARTS if pack.has(part))
         systems = [system for kind in Kind if (system := tools.system(kind))]
         found: list[Proposal] = []
+        asked = 0
         for name in parts:
-            found += pack.part(name, tools.lookup).propose(state.encounter, state.language)
+            part = pack.part(name, tools.lookup)
+            if self.options.ask_model and hasattr(part, "unsure"):
+                verdicts = yield from self.verdicts(part, state, tools)
+                asked += len(verdicts)
+                found += part.propose(state.encounter, state.language, verdicts=verdicts)
+            else:
+                found += part.propose(state.encounter, state.language)
         mine = [p for p in joined(found) if p.system in systems and p.probability >= self.options.least]
         mentions: dict[str, Mention] = {}
         values: dict[str, tuple[AssignedCode, ...]] = {}
@@ -67,9 +90,28 @@ class Learned(base.Step):
             values[CODE_SLOTS[kind]] = ranked(assigned(p, state, tools, mentions) for p in in_order(taken))
             suggestions += (assigned(p, state, tools, mentions) for p in others)
         ordered = sorted(mentions.values(), key=lambda m: (m.span.document, m.span.start, m.kind, m.id))
-        notes = {"pack": pack.version, "parts": list(parts), "proposed": len(mine), "suggested": len(suggestions)}
+        counts = {"proposed": len(mine), "suggested": len(suggestions), "asked": asked}
+        notes = {"pack": pack.version, "parts": list(parts), **counts}
         yield from ()
         return Update({**values, "mentions": tuple(ordered), "suggestions": tuple(suggestions)}, notes=notes)
+
+    def verdicts(
+        self, part: Any, state: State, tools: Tools
+    ) -> Generator[Choose, list[Choice], dict[tuple[str, str], float]]:
+        """(system, code) → log-odds of yes, for the codes of which the part is unsure."""
+        low, high = self.options.unsure
+        kinds = {kind for kind in self.options.judged if tools.system(kind)}
+        doubts = part.unsure(state.encounter, state.language, low=low, high=high)
+        drafts = [doubted(doubt, state, tools) for doubt in doubts if doubt.system.kind in kinds]
+        prompts = tools.prompts(state.language)
+        options = (prompts("shared", "yes"), prompts("shared", "no"))
+        found: dict[tuple[str, str], float] = {}
+        for chunk, members in by_part(drafts, state, self.options.sentences).items():
+            questions = [Question(question_text(draft, tools, state.language), options) for draft in members]
+            answers = yield Choose(record_context(state, chunk, tools), questions)
+            for draft, answer in zip(members, answers, strict=True):
+                found[draft.system, draft.code] = logit(answer.probability(options[0]))
+        return found
 
     def _chosen(self, proposal: Proposal) -> bool:
         keep = self.options.keep
@@ -81,6 +123,20 @@ def required(pack: Pack | None) -> Pack:
     if pack is None:
         raise WorkflowError("JC403", "this workflow needs a learned pack", hint="name one with --pack")
     return pack
+
+
+def doubted(doubt: Doubt, state: State, tools: Tools) -> AssignedCode:
+    """A code of which the pack is unsure, as a draft that can be asked about."""
+    name = tools.book.name(doubt.system, doubt.code, state.language) or doubt.code
+    evidence = doubt.spans[:1]
+    return AssignedCode(
+        system=doubt.system,
+        code=doubt.code,
+        name=name,
+        confidence=doubt.probability,
+        evidence=evidence,
+        mentions=("doubt",) if evidence else (),
+    )
 
 
 def joined(proposals: Iterable[Proposal]) -> list[Proposal]:

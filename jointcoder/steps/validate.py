@@ -63,7 +63,7 @@ class Validate(base.KindStep):
         judged = {draft.code: draft.with_(stages=(*draft.stages, self.name)) for draft in drafts}
         near = [draft for draft in drafts if abs(draft.confidence - keep) <= band]
         for chunk, members in by_part(near, state, self.options.sentences).items():
-            texts = [self._text(draft, tools, state.language) for draft in members]
+            texts = [question_text(draft, tools, state.language) for draft in members]
             texts.append(prompts("validate", self.options.kind.value, name=PLACEHOLDER, mention=PLACEHOLDER))
             questions = [Question(text, options) for text in texts]
             context = record_context(state, chunk, tools)
@@ -84,16 +84,18 @@ class Validate(base.KindStep):
             )
         return Update({self.slot: ranked(kept)}, flags, {"asked": len(near), "dropped": len(drafts) - len(kept)})
 
-    def _text(self, draft: AssignedCode, tools: Tools, language: str) -> str:
-        prompts = tools.prompts(language)
-        if not draft.mentions:
-            return prompts("validate", "companion", name=draft.name)
-        quote = draft.evidence[0].quote if draft.evidence else draft.name
-        return prompts("validate", self.options.kind.value, name=draft.name, mention=quote)
-
     def _keeps(self, draft: AssignedCode, mentions: dict[str, Mention], keep: float) -> bool:
         listed = any(mentions[m].source == "list" for m in draft.mentions if m in mentions)
         return draft.confidence >= keep or (self.options.trust_lists and listed)
+
+
+def question_text(draft: AssignedCode, tools: Tools, language: str) -> str:
+    """The yes/no question about a draft: by its own words, or as a companion of other codes."""
+    prompts = tools.prompts(language)
+    if not draft.mentions:
+        return prompts("validate", "companion", name=draft.name)
+    quote = draft.evidence[0].quote if draft.evidence else draft.name
+    return prompts("validate", draft.kind.value, name=draft.name, mention=quote)
 
 
 def by_part(drafts: Sequence[AssignedCode], state: State, sentences: int | None) -> dict[Chunk, list[AssignedCode]]:

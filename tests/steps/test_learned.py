@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jointcoder.coder import Coder
 from jointcoder.errors import WorkflowError
 from jointcoder.learn.write import describe, draft
 from jointcoder.packs import Pack, PackInfo, Proposal, pack
+from jointcoder.packs.mentions.verdicts import Doubt
 from jointcoder.records import Encounter, Kind, Reason, Role, Span, System
 
 NOTE = "Pneumonia, known hypertension. Appendix removed by laparoscopy."
@@ -37,8 +39,23 @@ class Part:
     def load(cls, folder: Path, info: PackInfo, lookup: object) -> Part:
         return cls()
 
-    def propose(self, encounter: Encounter, language: str) -> list[Proposal]:
-        return sorted(self.proposals, key=lambda p: -p.probability)
+    def propose(
+        self, encounter: Encounter, language: str, *, verdicts: Mapping[tuple[str, str], float] | None = None
+    ) -> list[Proposal]:
+        def after(proposal: Proposal) -> Proposal:
+            value = (verdicts or {}).get((proposal.system, proposal.code))
+            if value is None:
+                return proposal
+            return replace(proposal, probability=0.95 if value > 0 else 0.05, chosen=value > 0)
+
+        return sorted(map(after, self.proposals), key=lambda p: -p.probability)
+
+    def unsure(self, encounter: Encounter, language: str, *, low: float, high: float) -> list[Doubt]:
+        return [
+            Doubt(p.system, p.code, p.probability, p.spans, "", True)
+            for p in self.proposals
+            if low <= p.probability <= high
+        ]
 
 
 @pytest.fixture
@@ -53,7 +70,7 @@ def learned(coder: Callable[..., Coder], tmp_path: Path, monkeypatch: pytest.Mon
         with draft(tmp_path / "told", replace=True) as made:
             (made / "mentions").mkdir()
             describe(made, info)
-        return coder(workflow="learned", pack=Pack.open(tmp_path / "told"), **options)
+        return coder(**{"workflow": "learned", **options}, pack=Pack.open(tmp_path / "told"))
 
     return make
 
@@ -118,6 +135,21 @@ def test_only_the_systems_asked_for(learned: Callable[..., Coder]) -> None:
 def test_the_workflow_asks_for_a_pack(coder: Callable[..., Coder]) -> None:
     with pytest.raises(WorkflowError, match="needs a learned pack"):
         coder(workflow="learned")
+
+
+def test_the_model_is_asked_only_about_what_is_unsure(learned: Callable[..., Coder]) -> None:
+    proposals = said("J18.9", 0.97, "Pneumonia"), said("I10", 0.4, "hypertension"), said("E11.9", 0.6, "known")
+    asking = learned(
+        *proposals,
+        workflow="learned-judged",
+        answers=lambda asked: "yes" if "ypertension" in asked[1].text else "no",
+    )
+    record = asking.code(note())
+    assert [(c.code, c.confidence) for c in record.codes] == [("J18.9", 0.97), ("I10", 0.95)]
+    assert [c.code for c in record.suggestions] == ["E11.9"]
+    requests = asking.model.requests  # type: ignore[union-attr]
+    assert len(requests) == record.cost.calls == 2
+    assert all("laparoscopy" not in request.context.text for request in requests)  # one sentence at a time
 
 
 def test_a_ranking_counts_suggestions_and_f1_does_not(learned: Callable[..., Coder]) -> None:
