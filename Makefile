@@ -10,6 +10,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 BENCHMARKS := limits choose codebook check search engine
+# The tests train on the CPU; any build of PyTorch will do.
+TORCH ?= torch==2.13.0
 ENGINE_TEST_MODEL := smollm2-135m-instruct-q4_1
 
 # The engine's image and audio parts are never used here; leaving them out saves a quarter of the build.
@@ -60,9 +62,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	  echo "Building the engine needs a C and C++ compiler; '$$tool' was not found (Debian, Ubuntu: apt install build-essential;" \
 	  "macOS: xcode-select --install)."; exit 1; } >&2; done
 	@echo "Installing. The first time this compiles llama.cpp: about five minutes on two cores. pip keeps the result."
-	$(PIP) --editable '.[llamacpp,books]'
+	$(PIP) --editable '.[llamacpp,books,learn]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) --quiet --editable '.[llamacpp,books,dev]'
+	$(PIP) --quiet $(TORCH)
+	$(PIP) --quiet --editable '.[llamacpp,books,learn,finetune,dev]'
 	@touch $@

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -181,18 +181,32 @@ def ccl25_accuracy(scored: Sequence[Scored]) -> float | None:
     among the others. Recall only: read it beside F1. An encounter without other gold codes counts its principal
     alone.
     """
-    values: list[float] = []
+    values = [
+        0.5 * right + 0.5 * len(others & found) / len(others) if others else float(right)
+        for right, others, found in _apart(scored)
+    ]
+    return _mean(values)
+
+
+def other_diagnoses(scored: Sequence[Scored]) -> Counts | None:
+    """Micro counts of the diagnoses besides the principal one, which stands beside CCL25's measure. None where no
+    principal is marked."""
+    counts = [Counts.of(others, found) for _, others, found in _apart(scored)]
+    return total(counts) if counts else None
+
+
+def _apart(scored: Sequence[Scored]) -> Iterator[tuple[bool, frozenset[Key], frozenset[Key]]]:
+    """Per encounter with a marked principal: whether the first diagnosis predicted is it, and the other gold and
+    predicted diagnoses."""
     for s in scored:
         diagnoses = [g for g in s.labels if kind_of(g.system) is Kind.DIAGNOSIS]
         principal = {g.key for g in diagnoses if g.primary}
         if not principal:
             continue
         first = _principal(s, Kind.DIAGNOSIS)
-        others = {g.key for g in diagnoses} - principal
-        found = {p.key for p in s.predicted if kind_of(p.system) is Kind.DIAGNOSIS} - {first}
-        right = float(first in principal)
-        values.append(0.5 * right + 0.5 * len(others & found) / len(others) if others else right)
-    return _mean(values)
+        others = frozenset(g.key for g in diagnoses) - principal
+        found = frozenset(p.key for p in s.predicted if kind_of(p.system) is Kind.DIAGNOSIS) - {first}
+        yield first in principal, others, found
 
 
 # ------------------------------------------------------------------------------------------ parts of the whole

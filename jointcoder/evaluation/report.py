@@ -1,7 +1,7 @@
 """The report of a run: one JSON object that other programs read, a table for people, a row for a README.
 
-    n, data, workflow, metrics {systems, joint, principal_accuracy, ndcg3, evidence_f1, ccl25_acc, invalid_code_rate,
-    compliance, ece, auto_share}, cost, versions, predictions
+    n, data, workflow, metrics {systems, joint, principal_accuracy, ndcg3, evidence_f1, ccl25_acc, other_diagnoses,
+    invalid_code_rate, compliance, ece, auto_share}, cost, versions, predictions
 
 Keys beyond these are additions (``counts``, ``by_length``, ``evidence`` …). A measure that does not apply is absent.
 Every figure is a share between 0 and 1 unless its name says otherwise. No note text enters a report.
@@ -47,6 +47,7 @@ def measures(
         "principal_accuracy": _present({kind.value: metrics.principal_accuracy(scored, kind) for kind in Kind}),
         "ndcg3": _present({kind.value: metrics.ndcg(scored, kind) for kind in Kind}),
         "ccl25_acc": metrics.ccl25_accuracy(scored) if closed else None,
+        "other_diagnoses": (others := metrics.other_diagnoses(scored) if closed else None) and prf(others),
         "ece": calibration.expected_calibration_error(scored),
         "auto_share": {},
         "auto_threshold": {},
@@ -174,7 +175,7 @@ def table(report: Report) -> Group:
 
 
 _SIMPLE = (
-    *("principal_accuracy", "ndcg3", "evidence_f1", "ccl25_acc"),
+    *("principal_accuracy", "ndcg3", "evidence_f1", "ccl25_acc", "other_diagnoses"),
     *("invalid_code_rate", "compliance", "ece", "auto_share"),
 )
 

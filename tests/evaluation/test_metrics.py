@@ -143,6 +143,13 @@ def test_ccl25_accuracy():
     assert metrics.ccl25_accuracy([case("I21", "I21")]) is None
 
 
+def test_diagnoses_besides_the_principal():
+    first = case("I21 E11 I49", "I21 E11 K76", system=CN, primary=True)  # E11 right, K76 wrong, I49 missed
+    second = case("I21 I20", "I20 I21", system=CN, primary=True)  # I20 stood first: I21 wrong, I20 missed
+    assert metrics.other_diagnoses([first, second]) == metrics.Counts(1, 2, 2)
+    assert metrics.other_diagnoses([case("I21", "I21")]) is None
+
+
 # ------------------------------------------------------------------------------------------ parts of the whole
 
 
