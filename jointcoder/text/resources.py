@@ -42,6 +42,12 @@ def table(name: str, language: str | None = None) -> tuple[tuple[str, ...], ...]
     return tuple(tuple(line.split("\t")) for line in lines if line.strip() and not line.startswith("#"))
 
 
+def table_or_none(name: str, language: str) -> tuple[tuple[str, ...], ...] | None:
+    """Rows of a table that a language may lack."""
+    path = files("jointcoder.text") / "data" / known_language(language) / f"{name}.tsv"
+    return table(name, language) if path.is_file() else None
+
+
 def _read(name: str, language: str | None) -> str:
     folder = files("jointcoder.text") / "data"
     if language is not None:

@@ -94,6 +94,14 @@ def test_several_documents_are_coded_together(part: Mentions) -> None:
     assert {span.document for span in found["I10"].spans} == {2}
 
 
+def test_an_abbreviation_never_marked_speaks_for_what_it_stands_for(part: Mentions) -> None:
+    note = part.read(Encounter.from_text("Known HTN, on tablets.", id="x"), "en")
+    found = {row.code: row for row in part.weighed(note)[0]}
+    row = found[CM, "I10"]
+    assert [span.quote for span in note.pieces(row.words)] == ["HTN"]
+    assert (row.features["seen_meanings"], row.features["seen_words"], row.features["likeness"] > 0.5) == (1, 0, True)
+
+
 def test_scattered_evidence_comes_as_several_spans(part: Mentions) -> None:
     text = "A fracture, it was said, of his distal right radius after a fall."
     found = {p.code: p for p in part.propose(Encounter.from_text(text, id="x"), "en")}

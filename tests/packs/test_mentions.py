@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,15 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointcoder.errors import InputError
-from jointcoder.packs.mentions.lexicon import LEVELS, Lexicon
+from jointcoder.packs.mentions.lexicon import Lexicon
 from jointcoder.packs.mentions.likeness import Likeness
 from jointcoder.packs.mentions.tagger import LABELS, Tagger, cues, stretches
 from jointcoder.packs.mentions.tokens import Note, Reader
 from jointcoder.records import Document, Encounter
+from jointcoder.text.resources import table
+
+reader = cache(Reader)
 
 
 def note_of(text: str, language: str = "en") -> Note:
-    return Reader(language).read_text(text)
+    return reader(language).read_text(text)
 
 
 def found(lexicon: Lexicon, text: str, language: str = "en") -> dict[int, set[str]]:
@@ -67,10 +71,69 @@ def test_unknown_language_is_refused() -> None:
 
 def test_wordings_are_found_at_the_level_at_which_they_hold() -> None:
     lexicon = lexicon_of("wrist pain")
-    assert found(lexicon, "She has wrist pain.") == {level: {"wrist pain"} for level in range(LEVELS)}
-    assert set(found(lexicon, "Wrist pains since May.")) == {1, 2, 3}
-    assert set(found(lexicon, "Pain, since May, of the left wrist.")) == {2, 3}
+    assert found(lexicon, "She has wrist pain.") == {level: {"wrist pain"} for level in (0, 1, 3, 5)}
+    assert set(found(lexicon, "Wrist pains since May.")) == {1, 3, 5}
+    assert set(found(lexicon, "Pain, since May, of the left wrist.")) == {3, 5}
     assert found(lexicon, "Pain in the knee. The wrist is fine.") == {}
+
+
+@pytest.mark.parametrize(
+    ("marked", "written"),
+    [
+        ("TAC abdominal", "Se hizo una tomografía axial computarizada de abdomen."),
+        ("ecografía renal", "Se solicita eco de riñones."),
+        ("insuficiencia renal crónica", "Antecedentes: IRC."),
+        ("exéresis del pólipo", "Resección de los pólipos."),
+    ],
+)
+def test_wordings_that_mean_the_same_are_found(marked: str, written: str) -> None:
+    levels = found(lexicon_of(marked, language="es"), written, "es")
+    assert 2 in levels
+    assert not {0, 1, 3} & set(levels)
+
+
+def test_meanings_may_lie_apart_and_need_their_own_words() -> None:
+    lexicon = lexicon_of("TAC de tórax", language="es")
+    assert found(lexicon, "El escáner realizado mostró en el tórax un nódulo.", "es") == {4: {"escaner torax"}}
+    assert found(lexicon, "La ecografía mostró en el tórax un nódulo.", "es") == {}
+
+
+def test_short_abbreviations_need_their_capitals() -> None:
+    lexicon = lexicon_of("fibrilación auricular", language="es")
+    assert 2 in found(lexicon, "Tiene FA desde mayo.", "es")
+    assert found(lexicon, "Tiene fa desde mayo.", "es") == {}
+
+
+def test_wordings_are_read_as_meant() -> None:
+    one, other = note_of("Radiografía simple torácica urgente", "es"), note_of("rx tórax urgente", "es")
+    assert one.meant(range(4)) == other.meant(range(3)) != "rx torax urgente"
+    assert note_of("wrist of pain").meant(range(3)) == "wrist of pain"
+
+
+@pytest.mark.parametrize("row", table("meanings", "es"), ids=lambda row: row[0])
+def test_a_row_of_the_table_is_one_meaning(row: tuple[str, ...]) -> None:
+    notes = [note_of(wording, "es") for wording in row]
+    units = [unit for note in notes for unit in note.units(range(len(note)))]
+    assert len(row) == len(set(row)) == len(units) > 1
+    assert len({unit.form for unit in units}) == 1
+
+
+PHRASES = ["TAC", "tomografía axial computarizada", "dolor", "de", "hipertensión arterial", "rx", "xyz", "1", "."]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(PHRASES) | st.text(max_size=5), max_size=12))
+def test_meanings_keep_every_word_in_its_place(parts: list[str]) -> None:
+    text = " ".join(parts)
+    if not text.strip():
+        return
+    note = Reader("es").read(Encounter.from_text(text, id="n"))
+    for first, last in note.sentences:
+        words = [word for unit in note.units(range(first, last)) for word in unit.words]
+        assert words == [i for i in range(first, last) if note.content[i]]
+    for o in lexicon_of("TAC", "HTA con dolor", language="es").match(note):
+        assert list(o.words) == sorted(set(o.words))
+        assert all(text[span.start : span.end] == span.quote for span in note.pieces(o.words))
 
 
 def test_accents_and_endings_do_not_hide_a_wording() -> None:

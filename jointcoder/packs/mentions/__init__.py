@@ -10,6 +10,7 @@
 | file | what |
 |---|---|
 | `tokens.py` | encounter → levelled words |
+| `meanings.py` | wordings that mean the same → one form |
 | `lexicon.py` | marked wordings and how often they meant their code |
 | `tagger.py` | where a code is worded |
 | `likeness.py` | wordings never seen → like ones |

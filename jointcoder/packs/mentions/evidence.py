@@ -97,7 +97,10 @@ class Memory:
         """Index what is derived."""
         self.number = {code: i for i, code in enumerate(self.codes)}
         self.entries = list(self.lexicon.levels[0].values())
-        self.likeness = Likeness([" ".join(entry.key) for entry in self.entries])
+        texts = [(" ".join(entry.key), number) for number, entry in enumerate(self.entries)]
+        texts += [(entry.meant, n) for n, entry in enumerate(self.entries) if entry.meant not in ("", texts[n][0])]
+        self.likeness = Likeness([text for text, _ in texts])
+        self._entry_of = [number for _, number in texts]
         wordings: list[list[str]] = [[] for _ in self.codes]
         for entry in self.entries:
             for number in entry.codes:
@@ -115,6 +118,15 @@ class Memory:
             usual[system][len(code)] += count
         self.categories, self.siblings = categories, siblings  # a Counter says 0 of what it does not hold
         self.lengths, self.usual_lengths = dict(lengths), dict(usual)
+
+    def like(self, text: str, meant: str) -> tuple[tuple[int, float], ...]:
+        """Numbers of the entries most like a wording, as it stands or as it is meant, with their likeness."""
+        best: dict[int, float] = {}
+        for one in dict.fromkeys((text, meant)):
+            for place, likeness in self.likeness.nearest(one, NEAREST):
+                number = self._entry_of[place]
+                best[number] = max(best.get(number, 0.0), likeness)
+        return tuple(sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:NEAREST])
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -155,7 +167,7 @@ def gather(note: Note, memory: Memory, lookup: Lookup | None) -> Found:
         book = lookup if lookup is not None and System(system) in lookup.book.info.systems else None
         for words, probability in [*places.items(), *_halves(note, single)]:
             text = " ".join(note.words[i] for i in words)
-            near = memory.likeness.nearest(text, NEAREST)
+            near = memory.like(text, note.meant(words))
             shares, alike = poll(near, memory, system)
             ranked = sorted(shares, key=lambda code: (-shares[code], code))
             for place, code in enumerate(ranked[:VOTED]):

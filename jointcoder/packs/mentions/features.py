@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jointcoder.packs.mentions.evidence import WEAKEST, Code, Found, Memory, Named, Vote, mean_inside
-from jointcoder.packs.mentions.lexicon import LEVELS, Occurrence
+from jointcoder.packs.mentions.lexicon import LEVELS, TIGHT, Occurrence
 from jointcoder.records import Assertion
 from jointcoder.text.assertion import assert_spans
 
-LEVEL_NAMES = ("words", "stems", "scattered", "beginnings")
+LEVEL_NAMES = ("words", "stems", "meanings", "scattered", "scattered_meanings", "beginnings")
 OWN = (
     "alias_precision",
     "alias_found",
@@ -133,7 +133,7 @@ def look(found: Found, memory: Memory) -> list[Row]:
         places: tuple[tuple[int, ...], ...] = (words,)
         if known and number is not None:
             features = _known(found, memory, number, best, words, covering)
-            tight = [o.words for o in found.occurrences.get(number, ()) if o.level <= 1]
+            tight = [o.words for o in found.occurrences.get(number, ()) if o.level <= TIGHT]
             places = tuple(dict.fromkeys([words, *tight]))
             features["negated"] = float(assertion is Assertion.NEGATED)
             features["possible"] = float(assertion is Assertion.POSSIBLE)
@@ -246,7 +246,7 @@ def _own(
     entry, words = best.entry, best.words
     inside = found.inside[system][list(words)]
     marked = memory.by_system(entry.codes, system)
-    whole = best.level == 1 or words[-1] - words[0] + 1 == len(words)
+    whole = 0 < best.level <= TIGHT or words[-1] - words[0] + 1 == len(words)
     lattice = found.lattices[system]
     row = {
         "alias_precision": odds(entry.precision(code)),
@@ -275,7 +275,7 @@ def _own(
     against = 1.0
     for value in by_entry.values():
         against *= 1 - min(value, 0.98)
-    tight = {o.words for o in occurrences if o.level <= 1}
+    tight = {o.words for o in occurrences if o.level <= TIGHT}
     free = 0.0
     for o in places.values():
         longer = _longer(o, system, code, covering)
@@ -304,7 +304,7 @@ def _longer(o: Occurrence, system: str, code: int, covering: Covering) -> float:
     for word in o.words:
         for precision, other, rival in covering.get((system, word), ()):
             if rival != code and code not in other.entry.codes and words < set(other.words):
-                most = max(most, precision * (1.0 if other.level < 2 else 0.7))
+                most = max(most, precision * (1.0 if other.level <= TIGHT else 0.7))
     return most
 
 

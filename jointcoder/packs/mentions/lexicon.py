@@ -6,8 +6,12 @@
 |---|---|---|
 | 0 | the words, one after another | "left wrist pain" |
 | 1 | the stems of the content words, one after another | "pains of the left wrist" |
-| 2 | the stems, anywhere in one sentence | "pain since May in the left wrist" |
-| 3 | the first letters of the stems, anywhere in one sentence | "painful left wrists" |
+| 2 | the meanings of the content words, one after another | "L wrist pain" |
+| 3 | the stems, anywhere in one sentence | "pain since May in the left wrist" |
+| 4 | the meanings, anywhere in one sentence | "pain since May in the L wrist" |
+| 5 | the first letters of the stems, anywhere in one sentence | "painful left wrists" |
+
+Levels 2 and 4 hold the wordings of which a table knows other ones that mean the same (:mod:`.meanings`).
 
 An entry counts in how many training encounters it was found (``found``), and for each code that it was marked with in
 how many of them that code was given (``given``) and in how many it was marked (``marked``). Estimates leave one of
@@ -17,17 +21,20 @@ those encounters out, since the entry exists only because somebody marked it. Kn
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from jointcoder.packs.mentions.tokens import Note
 
-LEVELS = 4
-LONGEST = 14  # words of a wording matched at level 0 and 1
-WIDEST = 24  # words between those of a wording matched at levels 2 and 3
+LEVELS = 6
+RUNS, BAGS = (0, 1, 2), (3, 4, 5)
+TIGHT = 2  # up to this level a wording stands together
+LONGEST = 14  # words of a wording that stands together
+WIDEST = 24  # words between those of a wording that may lie apart
 SMOOTH = 1.0  # pretended encounters
 DEFAULT = 0.5  # the share of them in which the code was given
 
@@ -36,9 +43,11 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class Entry:
-    """One wording at one level. ``codes``: number of the code → [given, marked]."""
+    """One wording at one level. ``meant``: at level 0, the wording with its meanings named; ``codes``: number of the
+    code → [given, marked]."""
 
     key: Key
+    meant: str = ""
     found: int = 0
     codes: dict[int, list[int]] = field(default_factory=dict)
 
@@ -64,8 +73,8 @@ class Lexicon:
 
     def __init__(self) -> None:
         self.levels: tuple[dict[Key, Entry], ...] = tuple({} for _ in range(LEVELS))
-        self._heads: tuple[dict[str, int], ...] = ({}, {})
-        self._anchors: tuple[dict[str, list[Entry]], ...] = ({}, {})
+        self._heads: dict[int, dict[str, int]] = {}
+        self._anchors: dict[int, dict[str, list[Entry]]] = {}
 
     # -------------------------------------------------------------------------------------------------- filling
 
@@ -73,7 +82,7 @@ class Lexicon:
         """A mention marked with a code in a training note."""
         for level, key in enumerate(keys(note, words)):
             if key:
-                entry = self.levels[level].setdefault(key, Entry(key))
+                entry = self.levels[level].setdefault(key, Entry(key, "" if level else note.meant(words)))
                 entry.codes.setdefault(code, [0, 0])[1] += 1
 
     def count(self, notes: Iterable[tuple[Note, frozenset[int]]]) -> None:
@@ -87,21 +96,15 @@ class Lexicon:
 
     def prepare(self) -> None:
         """The indexes of matching."""
-        self._heads = ({}, {})
-        for level in (0, 1):
-            heads = self._heads[level]
+        self._heads = {level: {} for level in RUNS}
+        for level, heads in self._heads.items():
             for key in self.levels[level]:
                 heads[key[0]] = max(heads.get(key[0], 0), min(len(key), LONGEST))
-        spread: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-        for level in (2, 3):
-            for key in self.levels[level]:
-                for part in key:
-                    spread[level - 2][part] += 1
-        self._anchors = (defaultdict(list), defaultdict(list))
-        for level in (2, 3):
-            rarity = spread[level - 2]
+        self._anchors = {level: defaultdict(list) for level in BAGS}
+        for level, anchors in self._anchors.items():
+            rarity = Counter(part for key in self.levels[level] for part in key)
             for key, entry in self.levels[level].items():
-                self._anchors[level - 2][min(key, key=lambda part: (rarity[part], part))].append(entry)
+                anchors[min(key, key=lambda part: (rarity[part], part))].append(entry)
 
     # ------------------------------------------------------------------------------------------------- matching
 
@@ -109,27 +112,32 @@ class Lexicon:
         """All occurrences, at every level at which they hold."""
         found: list[Occurrence] = []
         for first, last in note.sentences:
-            row = [i for i in range(first, last) if note.content[i]]
-            found += self._runs(0, list(range(first, last)), note.words)
-            found += self._runs(1, row, note.stems)
-            found += self._bags(2, row, note.stems)
-            found += self._bags(3, row, note.prefixes)
+            every = [(i,) for i in range(first, last)]
+            row = [(i,) for i in range(first, last) if note.content[i]]
+            stems = [note.stems[i] for (i,) in row]
+            units = note.units(range(first, last))
+            forms, places = [unit.form for unit in units], [unit.words for unit in units]
+            found += self._runs(0, every, note.words[first:last])
+            found += self._runs(1, row, stems)
+            found += self._runs(2, places, forms)
+            found += self._bags(3, row, stems)
+            found += self._bags(4, places, forms)
+            found += self._bags(5, row, [note.prefixes[i] for (i,) in row])
         return found
 
-    def _runs(self, level: int, row: Sequence[int], forms: Sequence[str]) -> Iterator[Occurrence]:
+    def _runs(self, level: int, row: Sequence[tuple[int, ...]], forms: Sequence[str]) -> Iterator[Occurrence]:
         entries, heads = self.levels[level], self._heads[level]
-        for at, place in enumerate(row):
-            longest = heads.get(forms[place], 0)
+        for at, form in enumerate(forms):
+            longest = heads.get(form, 0)
             for end in range(at + 1, min(at + longest, len(row)) + 1):
-                chosen = row[at:end]
-                if (entry := entries.get(tuple([forms[i] for i in chosen]))) is not None:
-                    yield Occurrence(entry, level, tuple(chosen), 0)
+                if (entry := entries.get(tuple(forms[at:end]))) is not None:
+                    yield Occurrence(entry, level, tuple(chain.from_iterable(row[at:end])), 0)
 
-    def _bags(self, level: int, row: Sequence[int], forms: Sequence[str]) -> Iterator[Occurrence]:
-        anchors = self._anchors[level - 2]
+    def _bags(self, level: int, row: Sequence[tuple[int, ...]], forms: Sequence[str]) -> Iterator[Occurrence]:
+        anchors = self._anchors[level]
         places: dict[str, list[int]] = defaultdict(list)
-        for at, place in enumerate(row):
-            places[forms[place]].append(at)
+        for at, form in enumerate(forms):
+            places[form].append(at)
         for form, anchored in places.items():
             for entry in anchors.get(form, ()):
                 key = entry.key
@@ -143,7 +151,8 @@ class Lexicon:
                     low, high = min(chosen), max(chosen)
                     extra = high - low + 1 - len(chosen)
                     if extra <= WIDEST:
-                        yield Occurrence(entry, level, tuple(row[i] for i in sorted(chosen)), extra)
+                        words = tuple(chain.from_iterable(row[i] for i in sorted(chosen)))
+                        yield Occurrence(entry, level, words, extra)
 
     # -------------------------------------------------------------------------------------------------- storing
 
@@ -154,7 +163,9 @@ class Lexicon:
                 for key in sorted(entries):
                     entry = entries[key]
                     codes = [[code, *entry.codes[code]] for code in sorted(entry.codes)]
-                    line = json.dumps([level, list(key), entry.found, codes], ensure_ascii=False, separators=(",", ":"))
+                    line = json.dumps(
+                        [level, list(key), entry.found, codes, entry.meant], ensure_ascii=False, separators=(",", ":")
+                    )
                     file.write(line + "\n")
 
     @classmethod
@@ -162,15 +173,15 @@ class Lexicon:
         lexicon = cls()
         for line in path.read_text("utf-8").split("\n"):
             if line:
-                level, key, found, codes = json.loads(line)
-                entry = Entry(tuple(key), found, {code: [given, marked] for code, given, marked in codes})
+                level, key, found, codes, meant = json.loads(line)
+                entry = Entry(tuple(key), meant, found, {code: [given, marked] for code, given, marked in codes})
                 lexicon.levels[level][entry.key] = entry
         lexicon.prepare()
         return lexicon
 
 
 def keys(note: Note, words: Sequence[int]) -> tuple[Key, ...]:
-    """The keys of marked words at the four levels; an empty key where a level says no more than a tighter one."""
+    """The keys of marked words at every level; an empty key where a level says no more than a tighter one."""
     content = [i for i in words if note.content[i]] or list(words)
     if not content:
         return ((),) * LEVELS
@@ -178,10 +189,15 @@ def keys(note: Note, words: Sequence[int]) -> tuple[Key, ...]:
     bag = tuple(sorted(set(stems)))
     loose = tuple(sorted({note.prefixes[i] for i in content}))
     all_content = all(note.content[i] for i in content)
+    units = note.units(content) if all_content else []
+    meant = tuple(unit.form for unit in units) if any(unit.known for unit in units) else ()
+    apart = tuple(sorted(set(meant)))
     return (
         tuple(note.words[i] for i in words),
         stems if all_content else (),
+        meant,
         bag if all_content and len(bag) > 1 else (),
+        apart if len(apart) > 1 else (),
         loose if all_content else (),
     )
 

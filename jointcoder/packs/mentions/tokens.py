@@ -12,12 +12,14 @@ is here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any
 
 from jointcoder.codebook.analysis import Tables, level
+from jointcoder.packs.mentions.meanings import CAPITALS, SHORT, Form, Meanings, Unit
 from jointcoder.records import Encounter, Span
 from jointcoder.text.resources import known_language
 from jointcoder.text.segment import sentences, words
@@ -25,6 +27,7 @@ from jointcoder.text.segment import sentences, words
 STEMMERS = {"en": "english", "es": "spanish"}
 PREFIX = 5  # letters of a stem that the loosest match compares
 NUMBER = "#"
+SMALL = "a"
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _DIGIT = re.compile(r"\d")
 
@@ -46,6 +49,7 @@ class Note:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     sentences: tuple[tuple[int, int], ...]
+    meanings: Meanings = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -68,6 +72,30 @@ class Note:
                 found.append(self.span(*run))
                 run = [word, word]
         return (*found, self.span(*run))
+
+    def units(self, chosen: Sequence[int]) -> list[Unit]:
+        """The content words among ``chosen`` (of one sentence, in order), those that mean something together as one."""
+        return self.meanings.units(self.stems, self._capitals, [i for i in chosen if self.content[i]])
+
+    def meant(self, chosen: Sequence[int]) -> str:
+        """The chosen words, with one form in place of all wordings that mean the same."""
+        named = {word: unit for unit in self.units(chosen) if unit.known for word in unit.words}
+        parts = []
+        for word in chosen:
+            unit = named.get(word)
+            if unit is None:
+                parts.append(self.words[word])
+            elif word == unit.words[0]:
+                parts.append(unit.form)
+        return " ".join(parts)
+
+    @cached_property
+    def _capitals(self) -> tuple[str, ...]:
+        """Words that may be an abbreviation: short ones in small letters are none."""
+        return tuple(
+            "" if len(word) <= SHORT and shape == SMALL else word
+            for word, shape in zip(self.words, self.shapes, strict=True)
+        )
 
     def inside(self, document: int, start: int, end: int) -> tuple[int, ...]:
         """The words that overlap ``[start, end)`` of a document."""
@@ -92,6 +120,7 @@ class Reader:
         self._stop = frozenset(part for row in rows for part in level(row[0]).split())
         self._engine = _engine(STEMMERS.get(language))
         self._lock = Lock()
+        self._meanings = Meanings.of(self.language, self._forms)
 
     def read(self, encounter: Encounter) -> Note:
         """The words of all documents."""
@@ -125,11 +154,21 @@ class Reader:
             starts=parts[4],
             ends=parts[5],
             sentences=tuple(bounds),
+            meanings=self._meanings,
         )
 
     def read_text(self, text: str) -> Note:
         """A wording as if it were a note."""
         return self.read(Encounter.from_text(text, id="wording"))
+
+    def _forms(self, wording: str) -> Form:
+        """A wording of a table as a note would have it."""
+        parts = [word.text for word in words(wording, self.language)]
+        return tuple(
+            CAPITALS + _plain(part) if part.isupper() else self._stem(part)
+            for part in parts
+            if _plain(part) not in self._stop
+        )
 
     def _stem(self, word: str) -> str:
         return self._stemmed(word.lower())
@@ -158,7 +197,7 @@ def _shape(word: str) -> str:
         return "han" + str(min(len(word), 4))
     if word.isupper():
         return "A" if len(word) > 1 else "A1"
-    return "Aa" if word[0].isupper() else "a"
+    return "Aa" if word[0].isupper() else SMALL
 
 
 def _engine(algorithm: str | None) -> Any:
