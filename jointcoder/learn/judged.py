@@ -83,7 +83,8 @@ def judge(coder: Coder, items: Sequence[Labelled], *, progress: Callable[[int], 
         said = {
             (p.system.value, normalised(p.code)): p.probability for p in part.propose(item.encounter, state.language)
         }
-        asked = {(system, normalised(code)): value for (system, code), value in verdicts.items()}
+        keyed = {(system, normalised(code)): value for (system, code), value in verdicts.items()}
+        asked = {key: value for key, value in keyed.items() if key in said}  # the others no verdict can save
         gold = frozenset((label.system, normalised(label.code)) for label in item.gold)
         done.append(Encountered(item.encounter.id, said, asked, gold))
         if progress:
@@ -92,7 +93,6 @@ def judge(coder: Coder, items: Sequence[Labelled], *, progress: Callable[[int], 
         VerdictRow(one.id, logit(one.said[key]), value, key in one.gold)
         for one in done
         for key, value in one.verdicts.items()
-        if key in one.said
     )
     return Judged(tuple(done), tokens, rows)
 

@@ -152,7 +152,9 @@ class Found:
 
 def gather(note: Note, memory: Memory, lookup: Lookup | None) -> Found:
     """Everything that speaks for some code in ``note``."""
-    occurrences = by_code(memory.lexicon.match(note))
+    matched = by_code(memory.lexicon.match(note))
+    # A system with too few examples has wordings but no tagger and no weights: its codes cannot be proposed.
+    occurrences = {code: found for code, found in matched.items() if memory.codes[code][0] in memory.taggers}
     lattices = {system: memory.taggers[system].read(note) for system in memory.systems}
     votes: dict[int, list[Vote]] = defaultdict(list)
     profiled: dict[int, list[Vote]] = defaultdict(list)
