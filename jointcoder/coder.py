@@ -24,7 +24,7 @@ from jointcoder.llm.load import cached, needs_file, open_model
 from jointcoder.packs.pack import Pack, packs_in, places
 from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span, System, Versions
 from jointcoder.settings import Settings
-from jointcoder.steps.base import Step, Tools, edition_date
+from jointcoder.steps.base import Step, Tools, edition_date, validity_date
 from jointcoder.steps.prompting import Prompts
 from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entries
 from jointcoder.workflow.check import Plan, plan, require_adapters
@@ -145,10 +145,11 @@ class Coder:
         return self.editions.on(edition_date(encounter))
 
     def is_assignable(self, encounter: Encounter, system: System, code: str) -> bool:
-        """Whether the code may leave for this encounter: valid on its date, or a heading of the edition where a pack is
-        in use whose training data code headings (such records carry the flag JC505)."""
+        """Whether the code may leave for this encounter: valid on its date (without one, on that of the edition which
+        the pack was taught), or a heading of the edition where a pack is in use whose training data code headings
+        (such records carry the flag JC505)."""
         book = self.book_of(encounter)
-        if book.is_valid(system, code, edition_date(encounter)):
+        if book.is_valid(system, code, validity_date(encounter, self.pack)):
             return True
         return self.pack is not None and self.pack.info.headings and book.is_stem(system, code)
 

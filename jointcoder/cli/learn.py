@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,9 @@ def learn(
     shareable: Annotated[
         bool, typer.Option("--shareable", help="The data's licence lets the pack be passed on.")
     ] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="A day, YYYY-MM-DD, of the data's edition, if not the book's.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw calibration and thresholds (SVG); needs --dev.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put the new pack in place of the one there.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of folds and fits.")] = 0,
@@ -66,6 +70,7 @@ def learn(
                 lookup=lookup,
                 coder=coder,
                 terms=Terms(licence, attribution, shareable),
+                as_of=day(as_of),
                 replace_old=replace,
                 seed=seed,
                 progress=advance,
@@ -88,6 +93,14 @@ def found(path: Path, settings: Settings) -> Path:
     if not path.exists() and settings.data and (settings.data / path).exists():
         return settings.data / path
     return path
+
+
+def day(text: str | None) -> dt.date | None:
+    """A date as YYYY-MM-DD. UsageError JC001."""
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise UsageError("JC001", "--as-of takes a date as YYYY-MM-DD") from None
 
 
 def _coder(settings: Settings, model: str | None, book: str | None) -> Coder:

@@ -83,13 +83,15 @@ def learn(
     coder: Coder | None = None,
     terms: Terms | None = None,
     headings: bool | None = None,
+    as_of: dt.date | None = None,
     replace_old: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Learnt:
     """Train ``parts`` (default: those that the data can teach) and write them as one pack into ``folder``.
 
-    ``headings``: whether headings may be proposed; by default where the data code some. ``coder``: needed for
+    ``headings``: whether headings may be proposed; by default where the data code some. ``as_of``: a day on which the
+    data's edition was in force, where it is not the book's. ``coder``: needed for
     ``drafts``. Raises InputError (JC108 for data that teach nothing, JC114 for too few), UsageError JC213 (unknown
     part), AssetError JC211 (a trainer's library is missing) or JC205.
     """
@@ -117,6 +119,7 @@ def learn(
             parts=chosen,
             book=lookup.book.info.id if lookup else "",
             headings=codes_headings(corpora, lookup) if headings is None else headings,
+            as_of=as_of,
             licence=conditions.licence,
             attribution=conditions.attribution,
             shareable=conditions.shareable,

@@ -202,6 +202,12 @@ def edition_date(encounter: Encounter) -> dt.date | None:
     return encounter.discharged or encounter.admitted
 
 
+def validity_date(encounter: Encounter, pack: Pack | None) -> dt.date | None:
+    """The date on which a code must be valid: the encounter's own; without one, that of the edition which a pack in use
+    was taught."""
+    return edition_date(encounter) or (pack.info.as_of if pack is not None else None)
+
+
 __all__ = [
     "CANDIDATE_SLOTS",
     "CODE_SLOTS",
@@ -221,4 +227,5 @@ __all__ = [
     "Tools",
     "Update",
     "edition_date",
+    "validity_date",
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jointcoder.records import AssignedCode, Flag, Kind, System
 from jointcoder.steps import base
-from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update, edition_date
+from jointcoder.steps.base import CODE_SLOTS, Run, State, Tools, Update, validity_date
 from jointcoder.steps.common import ranked, sentence_around
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class MapCodes(base.Step):
     writes = frozenset({"diagnoses", "procedures", "suggestions"})
 
     def run(self, state: State, tools: Tools) -> Run:
-        on = edition_date(state.encounter)
+        on = validity_date(state.encounter, tools.pack)
         lost: list[str] = []
         changed = 0
         values: dict[str, tuple[AssignedCode, ...]] = {}
@@ -69,7 +69,7 @@ class MapCodes(base.Step):
 
     def _map(self, code: AssignedCode, state: State, tools: Tools, on: dt.date | None) -> AssignedCode | None:
         book, final = tools.book, code.code
-        if keeps_heading(code, tools):
+        if keeps_heading(code, tools) or is_former(code, tools, on):
             return code.with_(stages=(*code.stages, self.name))
         entry = book.get(code.system, final)
         if entry is None:
@@ -101,6 +101,13 @@ def keeps_heading(code: AssignedCode, tools: Tools) -> bool:
     if tools.pack is None or not tools.pack.info.headings or "learned" not in code.stages:
         return False
     return not tools.book.is_billable(code.system, code.code) and tools.book.is_stem(code.system, code.code)
+
+
+def is_former(code: AssignedCode, tools: Tools, on: dt.date | None) -> bool:
+    """Whether a pack proposes a code that the edition no longer holds and that was valid on the date."""
+    if on is None or "learned" not in code.stages or tools.book.get(code.system, code.code) is not None:
+        return False
+    return tools.book.is_valid(code.system, code.code, on)
 
 
 def headings(values: Mapping[str, Sequence[AssignedCode]], tools: Tools) -> list[AssignedCode]:

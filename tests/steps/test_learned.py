@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,10 +64,12 @@ def learned(coder: Callable[..., Coder], tmp_path: Path, monkeypatch: pytest.Mon
     """``learned(*proposals, headings=False)``: a coder whose pack proposes these."""
     monkeypatch.setitem(pack.PARTS, "mentions", f"{__name__}:Part")
 
-    def make(*proposals: Proposal, headings: bool = False, **options: Any) -> Coder:
+    def make(*proposals: Proposal, headings: bool = False, as_of: dt.date | None = None, **options: Any) -> Coder:
         monkeypatch.setattr(Part, "proposals", proposals)
         systems = (System.ICD10CM, System.ICD10PCS)
-        info = PackInfo(id="told", languages=("en",), systems=systems, parts=("mentions",), headings=headings)
+        info = PackInfo(
+            id="told", languages=("en",), systems=systems, parts=("mentions",), headings=headings, as_of=as_of
+        )
         with draft(tmp_path / "told", replace=True) as made:
             (made / "mentions").mkdir()
             describe(made, info)
@@ -118,6 +121,27 @@ def test_headings_are_kept_only_where_the_training_data_code_them(learned: Calla
     record = without.code(note())
     assert [c.code for c in record.codes] == ["R05.9"]  # completed; the first axes of a procedure are no code
     assert not without.is_assignable(note(), System.ICD10PCS, "0DTJ")
+
+
+def test_without_a_date_codes_are_judged_by_the_edition_that_taught_them(
+    learned: Callable[..., Coder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack was taught 5A1D00Z while it was valid (until September 2017)."""
+    from jointcoder.codebook.book import CodeBook
+
+    def valid(self: CodeBook, system: System, code: str, on: dt.date | None = None) -> bool:
+        return (on is not None and on <= dt.date(2017, 9, 30)) if code == "5A1D00Z" else self.is_billable(system, code)
+
+    monkeypatch.setattr(CodeBook, "is_valid", valid)
+    former = Proposal(System.ICD10PCS, "5A1D00Z", 0.9)
+    undated, dated = note(), Encounter.from_text(NOTE, language="en", discharged=dt.date(2026, 3, 1))
+    taught = learned(former, as_of=dt.date(2017, 9, 30))
+    assert [c.code for c in taught.code(undated).codes] == ["5A1D00Z"]
+    assert taught.is_assignable(undated, System.ICD10PCS, "5A1D00Z")
+    assert not taught.code(dated).codes
+    assert "JC501" in [flag.code for flag in taught.code(dated).flags]
+    assert not taught.is_assignable(dated, System.ICD10PCS, "5A1D00Z")
+    assert not learned(former).code(undated).codes
 
 
 def test_suggestions_never_repeat_a_code(learned: Callable[..., Coder]) -> None:
