@@ -232,15 +232,25 @@ class Coder:
 
     def _open_pack(self, named: Pack | str | None) -> Pack | None:
         if isinstance(named, Pack):
-            return named
+            return self._fitting(named)
         name = named or self.settings.pack or self.plan.pack
         if name:
-            return Pack.find(self.settings, name)
+            return self._fitting(Pack.find(self.settings, name))
         if self.plan.learns:
             known = name_list(folder.name for place in places(self.settings) for folder in packs_in(place))
             hint = f"name one with --pack; known packs: {known}"
             raise WorkflowError("JC403", f"workflow {self.workflow.name!r} needs a learned pack", hint=hint)
         return None
+
+    def _fitting(self, pack: Pack) -> Pack:
+        """The pack, if what it judges are drafts of this workflow. WorkflowError JC403."""
+        taught = pack.info.workflow
+        if taught and taught != self.workflow.name:
+            message = f"pack {pack.info.id} was taught on drafts of workflow {taught!r}, not of {self.workflow.name!r}"
+            raise WorkflowError(
+                "JC403", message, hint=f"use it with --workflow {taught}, or learn one for this workflow"
+            )
+        return pack
 
     def _open_model(self, name: str | None, adapters: Mapping[str, Adapter]) -> LanguageModel:
         from jointcoder.assets import adapters_of, resolve_model

@@ -120,6 +120,7 @@ def learn(
             book=lookup.book.info.id if lookup else "",
             headings=codes_headings(corpora, lookup) if headings is None else headings,
             as_of=as_of,
+            workflow=coder.workflow.name if coder is not None and "drafts" in chosen else "",
             licence=conditions.licence,
             attribution=conditions.attribution,
             shareable=conditions.shareable,

@@ -62,6 +62,7 @@ class PackInfo(_Frozen):
     ``headings``: the training data code headings and prefixes (CodiEsp: three-character categories, four characters of
     ICD-10-PCS), and the pack's codes may be such; they are reported as not billable. ``as_of``: a day on which the
     edition of the training data was in force; codes of encounters without a date of their own are then judged by it.
+    ``workflow``: the one whose drafts the part ``drafts`` was taught to judge; it fits no other.
     ``shareable``: the licence of the data lets the pack leave the premises. ``thresholds``: part (and system) →
     probability from which a code is given.
     ``metrics``: what was measured when it was made, out of fold or on a stated dev set. ``files``: path → sha256.
@@ -76,6 +77,7 @@ class PackInfo(_Frozen):
     book: str = ""
     headings: bool = False
     as_of: dt.date | None = None
+    workflow: str = ""
     licence: str = ""
     attribution: str = ""
     shareable: bool = False

@@ -156,6 +156,15 @@ def test_only_the_systems_asked_for(learned: Callable[..., Coder]) -> None:
     assert [c.code for c in record.codes] == ["0DTJ4ZZ"]
 
 
+def test_a_pack_that_judges_other_drafts_is_refused(coder: Callable[..., Coder], tmp_path: Path) -> None:
+    info = PackInfo(id="judge", languages=("en",), systems=(System.ICD10CM,), parts=("drafts",), workflow="visit")
+    with draft(tmp_path / "judge") as made:
+        describe(made, info)
+    with pytest.raises(WorkflowError, match="drafts of workflow 'visit', not of 'lexical'"):
+        coder(workflow="lexical", pack=str(tmp_path / "judge"))
+    assert coder(workflow="visit", pack=str(tmp_path / "judge")).pack is not None
+
+
 def test_the_workflow_asks_for_a_pack(coder: Callable[..., Coder]) -> None:
     with pytest.raises(WorkflowError, match="needs a learned pack"):
         coder(workflow="learned")
