@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("pycrfsuite")
 
@@ -18,8 +20,8 @@ from jointcoder.learn.verdicts import VerdictRow, fit_verdicts, store
 from jointcoder.packs import PackInfo
 from jointcoder.packs.combiner import BIAS
 from jointcoder.packs.mentions import Mentions
-from jointcoder.packs.mentions.part import logit
-from jointcoder.records import Document, Encounter, System
+from jointcoder.packs.mentions.part import logit, unfolded
+from jointcoder.records import Document, Encounter, Reason, System
 from tests.packs.marked import CM, PCS, corpus, encounter
 
 DATA = Path(os.environ.get("JOINTCODER_DATA", "/nowhere"))
@@ -205,3 +207,22 @@ def test_a_hundred_real_cases_teach_something(tmp_path: Path) -> None:
     dev = load(DATA / "codiesp" / "dev.es.jsonl", limit=40)
     _, scored = held_out(part.propose, dev.items, [CM, PCS])
     assert figures(scored, [CM])[CM]["f1"] > 0.4
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=1, max_size=5),
+    st.lists(st.floats(-3, 3), min_size=1, max_size=5),
+)
+def test_taking_a_reason_apart_keeps_the_sum(outer: list[float], inner: list[float]) -> None:
+    reasons = [Reason(feature=f"o{i}", value=1.0, weight=w) for i, w in enumerate(outer)]
+    parts = [Reason(feature=f"{'o' if i % 2 else 'i'}{i}", value=1.0, weight=w) for i, w in enumerate(inner)]
+    found = unfolded(reasons, "o0", parts)
+    assert sum(r.weight for r in found) == pytest.approx(sum(outer), abs=1e-6)
+    assert len({r.feature for r in found}) == len(found)
+    if abs(sum(inner)) >= 0.5:
+        assert {r.feature for r in parts} <= {r.feature for r in found}
+
+
+def test_reasons_name_what_was_seen(part: Mentions) -> None:
+    first = next(p for p in part.propose(NEW.encounter, "en") if p.chosen)
+    assert "first_look" not in {reason.feature for reason in first.reasons}

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 NAME = "mentions"
 THRESHOLD = 0.5
 FEWEST = 0.005  # probability under which a proposal is not worth listing
+EXPLAINED = 0.1  # probability from which reasons are given: they cost more than the probability itself
+FIRST_LOOK = "first_look"
+TELLING = 0.5  # log-odds of the first look under which it is not taken apart: the shares would be of next to nothing
 REASONS = 0.05  # log-odds under which a contribution is left out
 SPANS = 5  # places shown of one code
 UNSURE = (0.1, 0.75)
@@ -146,10 +149,14 @@ class Mentions:
         models = self.models[system]
         probability = score[1]
         reasons: tuple[Reason, ...] = ()
-        if probability >= FEWEST:
+        if probability >= EXPLAINED:
             combiner, names = (models.second, KNOWN_SECOND) if row.known else (models.novel, NOVEL_SECOND)
             assert combiner is not None
-            reasons = combiner.contributions(np.array([row.features[n] for n in names]), least=REASONS)
+            reasons = combiner.contributions(np.array([row.features[n] for n in names]))
+            if row.known:  # what the first look saw speaks for itself, not as one figure
+                seen = models.first.contributions(np.array([row.features[n] for n in KNOWN]))
+                reasons = unfolded(reasons, FIRST_LOOK, seen)
+            reasons = tuple(reason for reason in reasons if abs(reason.weight) > REASONS)
         if verdicts and self.verdicts is not None and row.code in verdicts:
             probability, more = weigh(self.verdicts, logit(probability), verdicts[row.code])
             reasons = (*more, *reasons)
@@ -244,3 +251,20 @@ def _models(folder: Path, system: str, data: Mapping[str, Any]) -> Models:
         if combiner is not None and combiner.names != names:
             raise AssetError("JC212", "the part mentions was trained with other features", hint="learn the pack anew")
     return models
+
+
+def unfolded(reasons: Sequence[Reason], name: str, inner: Sequence[Reason]) -> tuple[Reason, ...]:
+    """The reasons with the one called ``name``, itself the outcome of ``inner``, shared out over these in proportion;
+    the sum stays. A feature that speaks twice is one reason."""
+    total = sum(reason.weight for reason in inner)
+    folded = next((reason for reason in reasons if reason.feature == name), None)
+    if folded is None or abs(total) < TELLING:
+        return tuple(reasons)
+    merged = {reason.feature: reason for reason in reasons if reason is not folded}
+    for reason in inner:
+        weight = reason.weight * folded.weight / total
+        before = merged.get(reason.feature)
+        merged[reason.feature] = Reason(
+            feature=reason.feature, value=reason.value, weight=weight + (before.weight if before else 0.0)
+        )
+    return tuple(sorted(merged.values(), key=lambda reason: (-abs(reason.weight), reason.feature)))
