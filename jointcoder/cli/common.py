@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jointcoder.errors import JointCoderError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
+
+    from jointcoder.settings import Settings
 
 INTERRUPTED = 130
 
@@ -98,6 +102,13 @@ def guarded(main: Callable[[], Any]) -> None:
                 "JC999", f"unexpected failure ({type(error).__name__})", hint="run again with --debug for details"
             )
         )
+
+
+def data_file(path: Path, settings: Settings) -> Path:
+    """The path as given, or else below the data folder of the settings."""
+    if not path.exists() and settings.data and (settings.data / path).exists():
+        return settings.data / path
+    return path
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def evaluate(
 
     settings = Settings.load(completion_cache_mb=cache)
     wanted = systems([system] if system else None)
-    data = _found(data, settings)
+    data = common.data_file(data, settings)
     for other in (baseline, data, train):
         if predictions and other and predictions.resolve() == other.resolve():
             raise UsageError("JC001", "--predictions would overwrite a file that is read here")
@@ -62,7 +62,7 @@ def evaluate(
         {"model": model, "code_book": book, "workflow": workflow, "systems": wanted, "pack": pack},
         {"limit": limit, "seed": seed, "resume": resume},
         predictions,
-        {"baseline": baseline, "train": _found(train, settings) if train else None},
+        {"baseline": baseline, "train": common.data_file(train, settings) if train else None},
     )
     if json_out:
         common.put_json(report)
@@ -134,13 +134,6 @@ def _terms(
                 progress=progress,
                 **options,
             )
-
-
-def _found(path: Path, settings: Settings) -> Path:
-    """The path as given, or else below the data folder of the settings."""
-    if not path.exists() and settings.data and (settings.data / path).exists():
-        return settings.data / path
-    return path
 
 
 def _kept(settings: Settings, coder: Coder, data: Path, system: str | None) -> Path:

@@ -61,11 +61,11 @@ def learn(
     try:
         with common.staged() as advance:
             learnt = run(
-                [found(path, settings) for path in data],
+                [common.data_file(path, settings) for path in data],
                 out,
                 parts=tuple(part or ()),
                 name=name,
-                dev=found(dev, settings) if dev else None,
+                dev=common.data_file(dev, settings) if dev else None,
                 want_precision=want_precision,
                 lookup=lookup,
                 coder=coder,
@@ -86,13 +86,6 @@ def learn(
         common.put_json(learnt.info.model_dump(mode="json"))
     else:
         show(learnt)
-
-
-def found(path: Path, settings: Settings) -> Path:
-    """The path as given, or else below the data folder of the settings."""
-    if not path.exists() and settings.data and (settings.data / path).exists():
-        return settings.data / path
-    return path
 
 
 def day(text: str | None) -> dt.date | None:

@@ -24,6 +24,7 @@ from jointcoder.records import Kind, Span, System
 from jointcoder.steps.base import Ask, Choose, Generate, Run, State, Tools
 from jointcoder.steps.prompting import Prompts
 from jointcoder.steps.read import Read, ReadOptions
+from jointcoder.workflow.run import answer
 
 AGENTS = (
     "extract",
@@ -128,12 +129,7 @@ def read_state(case: Case, tools: Tools) -> State:
     """The encounter as the read step leaves it. The case must have an encounter."""
     assert case.encounter is not None
     state = State(case.encounter)
-    ask = Read(ReadOptions()).run(state, tools)
-    try:
-        next(ask)
-    except StopIteration as end:
-        return state.updated(end.value)
-    raise AssertionError("the read step asked something")
+    return state.updated(answer(Read(ReadOptions()).run(state, tools), None))
 
 
 def asks_of(run: Run) -> list[Ask]:

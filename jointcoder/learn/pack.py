@@ -261,12 +261,11 @@ def _on_dev(
             if progress:
                 progress(f"{part} on dev", done, len(corpus))
 
-        found, _ = held_out(pack.part(part, lookup).propose, corpus.items, corpus.systems, progress=step)
-        for system, row in found.items():
-            if not corpus.closed or want_precision is not None:
-                thresholds[f"{part}:{system}"] = row.threshold(want_precision)
-            rows[f"{part}:{system}"] = row
-        info = describe(folder, info.model_copy(update={"thresholds": dict(thresholds)}))
-        _, scored = held_out(Pack.open(folder).part(part, lookup).propose, corpus.items, corpus.systems)
+        found, scored = held_out(pack.part(part, lookup).propose, corpus.items, corpus.systems, progress=step)
+        rows.update({f"{part}:{system}": row for system, row in found.items()})
+        if not corpus.closed or want_precision is not None:
+            thresholds |= {f"{part}:{system}": row.threshold(want_precision) for system, row in found.items()}
+            info = describe(folder, info.model_copy(update={"thresholds": dict(thresholds)}))
+            _, scored = held_out(Pack.open(folder).part(part, lookup).propose, corpus.items, corpus.systems)
         metrics[part] = {**metrics.get(part, {}), "dev": figures(scored, corpus.systems)}
     return describe(folder, info.model_copy(update={"metrics": metrics})), rows

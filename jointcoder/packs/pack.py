@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
@@ -163,12 +162,6 @@ def places(settings: Settings) -> tuple[Path, ...]:
 def packs_in(place: Path) -> list[Path]:
     """The folders in ``place`` that are packs, by name."""
     return sorted(path.parent for path in place.glob(f"*/{FILE}")) if place.is_dir() else []
-
-
-def description(folder: Path) -> dict[str, Any]:
-    """What ``pack.json`` says, unchecked: for listings."""
-    loaded: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
-    return loaded
 
 
 def sha256_of(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jointcoder.cli import common
+from jointcoder.finetune.commands.sft import show_estimate
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +25,6 @@ def grpo(
 ) -> None:
     """Train a LoRA adapter by the rewards that the recipe weighs."""
     from jointcoder.finetune.base_model import device_of, require_extra, resolve_base
-    from jointcoder.finetune.estimate import require_memory
     from jointcoder.finetune.grpo import cost, prepare, train
     from jointcoder.finetune.recipe import GrpoRecipe, load_recipe
     from jointcoder.settings import Settings
@@ -35,13 +35,7 @@ def grpo(
     if task.too_long:
         common.say(f"{task.too_long} prompts are longer than {read.prompt_tokens} tokens and are left out")
     if dry_run:
-        expected = cost(task, device=device_of(device))
-        if json_out:
-            common.put_json(expected.to_json())
-        else:
-            for name, value in expected.rows():
-                common.stdout().print(f"{name:9} {value}", highlight=False, soft_wrap=True)
-        require_memory(expected, task.base.name, device=device_of(device))
+        show_estimate(cost(task, device=device_of(device)), task.base.name, device=device_of(device), as_json=json_out)
         return
     result = train(task, out or Path("runs") / read.name, fresh=fresh, device=device, say=common.say)
     if json_out:

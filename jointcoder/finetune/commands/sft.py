@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jointcoder.cli import common
+
+if TYPE_CHECKING:
+    from jointcoder.finetune.estimate import Estimate
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +27,6 @@ def sft(
 ) -> None:
     """Train a LoRA adapter as the recipe says; the same command goes on after a crash."""
     from jointcoder.finetune.base_model import device_of, require_extra, resolve_base
-    from jointcoder.finetune.estimate import require_memory
     from jointcoder.finetune.recipe import Recipe, load_recipe
     from jointcoder.finetune.sft import cost, prepare, train
     from jointcoder.settings import Settings
@@ -36,12 +38,7 @@ def sft(
         common.say(f"{prepared.too_long} examples are longer than {read.max_tokens} tokens and are left out")
     if dry_run:
         expected = cost(prepared, device=device_of(device))
-        if json_out:
-            common.put_json(expected.to_json())
-        else:
-            for name, value in expected.rows():
-                common.stdout().print(f"{name:9} {value}", highlight=False, soft_wrap=True)
-        require_memory(expected, prepared.base.name, device=device_of(device))
+        show_estimate(expected, prepared.base.name, device=device_of(device), as_json=json_out)
         return
     result = train(prepared, out or Path("runs") / read.name, fresh=fresh, device=device, say=common.say)
     if json_out:
@@ -53,3 +50,16 @@ def sft(
             common.stdout().print(
                 f"{name:13} {before.get(name, float('nan')):.4f} → {after[name]:.4f}", highlight=False
             )
+
+
+def show_estimate(expected: Estimate, base: str, *, device: str, as_json: bool) -> None:
+    """What ``--dry-run`` prints, for every way of training. Raises ModelError JC311, with the arithmetic, where the
+    memory does not suffice."""
+    from jointcoder.finetune.estimate import require_memory
+
+    if as_json:
+        common.put_json(expected.to_json())
+    else:
+        for name, value in expected.rows():
+            common.stdout().print(f"{name:9} {value}", highlight=False, soft_wrap=True)
+    require_memory(expected, base, device=device)
