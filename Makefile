@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
-BENCHMARKS := limits choose codebook check search engine
+BENCHMARKS := program choose codebook check search exchange ocr engine
 # The tests train on the CPU; any build of PyTorch will do.
 TORCH ?= torch==2.13.0
 ENGINE_TEST_MODEL := smollm2-135m-instruct-q4_1

@@ -5,7 +5,7 @@
 Records are drawn with a fixed seed from the codes of the book: common diagnoses of inpatients, diagnoses from
 anywhere in the book, a few procedures. The process is warm: the tables are loaded and half as many other records
 were checked before. Printed are the median and the 95th percentile of the records' times, and how much was found.
-Not covered: opening the book (benchmarks/limits.py).
+Not covered: opening the book (benchmarks/program.py).
 """
 
 from __future__ import annotations

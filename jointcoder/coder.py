@@ -10,8 +10,9 @@ Then read ``workflow/library/jointcoder.toml``, ``steps/*`` in the order of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from jointcoder import __version__
 from jointcoder.codebook.book import CodeBook
@@ -26,20 +27,19 @@ from jointcoder.records import CodedRecord, Encounter, Flag, Kind, Mention, Span
 from jointcoder.settings import Settings
 from jointcoder.steps.base import Step, Tools, edition_date, validity_date
 from jointcoder.steps.prompting import Prompts
+from jointcoder.steps.runon import listed
 from jointcoder.steps.standardise import StandardiseOptions, Term, choose_entries
-from jointcoder.workflow.check import Plan, plan, require_adapters
+from jointcoder.steps.taught import part_of
+from jointcoder.workflow.check import Plan, plan, require_adapters, require_allowed
 from jointcoder.workflow.run import Observer, Outcome, answer, run
 from jointcoder.workflow.spec import Workflow, load_workflow
-
-if TYPE_CHECKING:
-    from jointcoder.packs.terms import Terms as LearnedTerms
 
 
 class Coder:
     """Codes encounters with one model, one workflow and the code book of the day. Not for use by two threads at once.
 
     ``model``, ``code_book`` and ``workflow`` take an object or a name (a path works too); by default what the
-    settings name. Where no book is named, each encounter is coded by the installed edition of its discharge date.
+    settings name. Where no book is named, or several as Editions, an encounter is coded by that of its discharge date.
     ``systems`` restricts the code systems to assign. ``pack``, what coded history taught, is an object, a name or a
     folder, by default what settings or workflow name. The model is opened only if the workflow asks for one, with
     those of the ``adapters`` (name → file) that the workflow names. Raises AssetError (JC2xx) where one is missing,
@@ -51,7 +51,7 @@ class Coder:
         settings: Settings | None = None,
         *,
         model: LanguageModel | str | None = None,
-        code_book: CodeBook | str | None = None,
+        code_book: CodeBook | Editions | str | None = None,
         workflow: Workflow | str | None = None,
         systems: Sequence[System] | None = None,
         adapters: Mapping[str, Adapter] | None = None,
@@ -61,7 +61,10 @@ class Coder:
         named = workflow if workflow is not None else self.settings.workflow
         self.workflow = named if isinstance(named, Workflow) else load_workflow(named)
         self.plan: Plan = plan(self.workflow)
-        if isinstance(code_book, CodeBook):
+        require_allowed(self.plan, allow_python=self.settings.allow_python)
+        if isinstance(code_book, Editions):
+            self.editions = code_book
+        elif isinstance(code_book, CodeBook):
             self.editions = Editions([code_book])
         else:
             self.editions = Editions.open(self.settings, code_book)
@@ -103,35 +106,45 @@ class Coder:
     def normalise(
         self, terms: Sequence[str], *, kind: Kind, language: str, progress: Callable[[int], None] | None = None
     ) -> list[list[tuple[str, str]]]:
-        """Each term's (name, code) pairs, most sure first: as a pack learnt it, where one is in use that learnt from
-        term pairs, else by the standardise stage alone. A term that lists several things gives one pair for each.
+        """Each term's (name, code) pairs, most sure first, by the standardise stage alone: as a pack learnt it, where
+        one is in use that learnt from term pairs, else by lookup. A term that lists several things gives one pair for
+        each.
         """
-        from jointcoder.text.segment import split_items
-
-        if self.pack is not None and self.pack.has("terms"):
-            part: LearnedTerms = self.pack.part("terms", self.tools.lookup)
-            taught: list[list[tuple[str, str]]] = []
-            for term in terms:
-                taught.append([(choice.name, choice.code) for choice in part.normalise(term)])
-                if progress:
-                    progress(1)
-            return taught
         step = next((s for _, s in self.plan.steps if s.name == "standardise" and _kind_of(s) is kind), None)
         options = step.options if step else StandardiseOptions(kind=kind)
         assert isinstance(options, StandardiseOptions)
-        results: list[list[tuple[str, str]]] = []
-        for term in terms:
-            items = [term[start:end] for start, end in split_items(term, language)] or [term]
-            chosen = answer(
-                choose_entries([_bare(item, kind) for item in items], self.tools, language, options, None),
-                self.model,
-                adapter=options.adapter,
-            )
-            pairs = [(choice.hit.name, choice.hit.code) for choice in chosen if choice.hit]
-            results.append(list(dict.fromkeys(pairs)))
-            if progress:
-                progress(1)
-        return results
+        system = self.tools.system(kind)
+        learnt = part_of(self.tools, system) is not None  # such a part divides terms itself
+        asked = []
+        for number, term in enumerate(terms):
+            places = () if learnt else listed(term, language, self.tools, system)
+            items = [term[start:end] for start, end in places] or [term]
+            asked += [(number, _bare(item, kind)) for item in items]
+        chosen = answer(
+            choose_entries([one for _, one in asked], self.tools, language, options, None),
+            self.model,
+            adapter=options.adapter,
+        )
+        of_term = {id(one): number for number, one in asked}
+        results: list[dict[tuple[str, str], None]] = [{} for _ in terms]
+        for choice in chosen:
+            if choice.hit:
+                results[of_term[id(choice.term)]][choice.hit.name, choice.hit.code] = None
+        if progress:
+            progress(len(terms))
+        return [list(pairs) for pairs in results]
+
+    def running(self, plan: Plan) -> Self:
+        """The same books, model and pack under another checked workflow. They stay this coder's: it is this one that is
+        closed. Raises WorkflowError where a pack is missing or not for this workflow (JC403), or a step not allowed."""
+        other = copy(self)
+        other.workflow, other.plan = plan.workflow, plan
+        require_allowed(plan, allow_python=self.settings.allow_python)
+        if plan.learns and other.pack is None:
+            raise WorkflowError("JC403", f"workflow {plan.workflow.name!r} needs a learned pack")
+        if other.pack is not None:
+            other.pack = other._fitting(other.pack)
+        return other
 
     # ------------------------------------------------------------------------------------------------- what it uses
 
@@ -167,6 +180,10 @@ class Coder:
         """What produces the records, by name and hash, with the main code book."""
         return self._versions(self.book)
 
+    def versions_for(self, encounter: Encounter) -> Versions:
+        """What would produce this encounter's record, with the code book of its date."""
+        return self._versions(self.book_of(encounter))
+
     def close(self) -> None:
         """Free the model."""
         if self.model is not None:
@@ -200,6 +217,7 @@ class Coder:
                 context_tokens=model.info.context_tokens if model else self.settings.context_tokens,
                 systems=self.systems,
                 pack=self.pack,
+                allow_python=self.settings.allow_python,
             )
         return self._tools[book.info.id]
 

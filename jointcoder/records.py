@@ -11,16 +11,19 @@ files, models or code books.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jointcoder.errors import InputError
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Box = tuple[float, float, float, float]
+Turn = Literal[0, 90, 180, 270]
 
 
 class System(StrEnum):
@@ -81,13 +84,64 @@ class Record(BaseModel):
 # ------------------------------------------------------------------------------------------------ what comes in
 
 
+class Page(Record):
+    """A page that a document was read from, in points of 1/72 inch. ``source``: its own text layer, or recognised from
+    its picture. ``turned``: by how many degrees clockwise the page as a viewer shows it was turned to be read; width,
+    height and the boxes of its lines are those of the page so turned."""
+
+    number: int = Field(ge=1)
+    width: float = Field(gt=0)
+    height: float = Field(gt=0)
+    source: Literal["text", "ocr"] = "text"
+    turned: Turn = 0
+
+
+class Line(Record):
+    """Where a stretch of a document's text stands: page and ``box`` (x0, y0, x1, y1 in points, origin top left).
+
+    What stands on one line with a wide gap inside gives a line a side. ``confidence`` is the recogniser's, None for
+    text that came as such.
+    """
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    page: int = Field(ge=1)
+    box: Box
+    confidence: Probability | None = None
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        x0, y0, x1, y1 = self.box
+        if self.start >= self.end or x0 > x1 or y0 > y1:
+            raise ValueError("a line is empty or its box is turned inside out")
+        return self
+
+
 class Document(Record):
-    """One document of the stay: a note, a report, or one field of a structured record."""
+    """One document of the stay: a note, a report, or one field of a structured record.
+
+    ``pages`` and ``lines`` say where the text was read from, for documents that came as pages: lines in the order of
+    the text, none overlapping. Line ends, tabs and blanks that join lines belong to none.
+    """
 
     id: str
     text: str
     title: str = ""
     kind: str = ""
+    pages: tuple[Page, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _laid_out(self) -> Self:
+        numbers = {page.number for page in self.pages}
+        if len(numbers) < len(self.pages):
+            raise ValueError("two pages bear the same number")
+        if not numbers.issuperset(line.page for line in self.lines):
+            raise ValueError("a line stands on a page that is not there")
+        ends = (0, *(line.end for line in self.lines))
+        if any(line.start < end for line, end in zip(self.lines, ends, strict=False)) or ends[-1] > len(self.text):
+            raise ValueError("lines overlap, are out of order or lie outside the text")
+        return self
 
 
 class Section(Record):
@@ -106,7 +160,10 @@ class Patient(Record):
 
 
 class Encounter(Record):
-    """One stay or visit: everything that is to be coded together."""
+    """One stay or visit: everything that is to be coded together.
+
+    ``fields`` are administrative (ward, way of discharge …): passed through untouched, never read by a step.
+    """
 
     id: str
     documents: tuple[Document, ...] = Field(min_length=1)
@@ -115,6 +172,7 @@ class Encounter(Record):
     admitted: dt.date | None = None
     discharged: dt.date | None = None
     language: str | None = None
+    fields: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,7 +188,7 @@ class Encounter(Record):
     @classmethod
     def from_text(cls, text: str, *, id: str = "", language: str | None = None, **fields: Any) -> Self:
         """One document. Without ``id`` a content hash serves, so that the same text has the same id."""
-        return cls._build((Document(id="0", text=text),), id=id, language=language, **fields)
+        return cls.from_documents((Document(id="0", text=text),), id=id, language=language, **fields)
 
     @classmethod
     def from_sections(
@@ -142,16 +200,19 @@ class Encounter(Record):
             for i, (name, text) in enumerate(sections.items())
             if text.strip()
         )
-        return cls._build(documents, id=id, language=language, **fields)
+        return cls.from_documents(documents, id=id, language=language, **fields)
 
     @classmethod
-    def _build(cls, documents: tuple[Document, ...], *, id: str, language: str | None, **fields: Any) -> Self:
+    def from_documents(
+        cls, documents: Sequence[Document], *, id: str = "", language: str | None = None, **fields: Any
+    ) -> Self:
+        """Documents as they are; the id as in :meth:`from_text`. Raises InputError JC101 where none holds text."""
         if not any(document.text.strip() for document in documents):
             raise InputError("JC101", "the encounter holds no text", hint="check the export that produced it")
         if not id:
             digest = hashlib.sha256("\x00".join(d.text for d in documents).encode("utf-8", "surrogatepass"))
             id = digest.hexdigest()[:16]
-        return cls(id=id, documents=documents, language=language, **fields)
+        return cls(id=id, documents=tuple(documents), language=language, **fields)
 
     @property
     def characters(self) -> int:
@@ -216,7 +277,7 @@ class Verdict(Record):
 
 
 class Reason(Record):
-    """Why a learned score is what it is: a feature, its value, and what it adds to the log-odds."""
+    """Why a score is what it is: a feature, its value, and what it adds to the log-odds."""
 
     feature: str
     value: float
@@ -243,7 +304,8 @@ class Finding(Record):
 
 
 class AssignedCode(Record):
-    """One code of the coded record. ``rank`` counts from 1 within its kind."""
+    """One code of the coded record. ``rank`` counts from 1 within its kind. ``reasons``: why a learned confidence is
+    what it is; ``order``: what speaks for and against the code as the principal one, which gives its rank."""
 
     system: System
     code: str
@@ -259,6 +321,7 @@ class AssignedCode(Record):
     checks: tuple[Finding, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    order: tuple[Reason, ...] = ()
     stages: tuple[str, ...] = ()
 
     @property
@@ -345,22 +408,20 @@ class CodedRecord(Record):
 
 
 def parse_encounter(data: Mapping[str, Any]) -> Encounter:
-    """A JSON object → Encounter, with coded errors that name fields but never quote their content.
+    """A JSON object → Encounter, with coded errors that name fields but never quote their content. A field that is not
+    known is content, too: it is told by its place, unless it is one of ours misspelt.
 
     Besides the fields of :class:`Encounter` it takes ``text`` (one document) or ``sections`` as an object
     ``{name: text}``, and ``lang`` for ``language``. Raises InputError JC101, JC103 or JC108.
     """
+    known = sorted({*Encounter.model_fields, "text", "lang"})
+    if unknown := [_misspelt(name, place, known) for place, name in enumerate(data, start=1) if name not in known]:
+        hint = f"known fields: {', '.join(known)}"
+        raise InputError("JC103", f"{'; '.join(unknown[:5])}; {len(unknown)} unknown in all", hint=hint)
     fields = dict(data)
     if "lang" in fields:
         fields["language"] = fields.pop("lang")
     text, sections = fields.pop("text", None), fields.get("sections")
-    known = set(Encounter.model_fields)
-    if unknown := sorted(set(fields) - known):
-        raise InputError(
-            "JC103",
-            f"unknown field {', '.join(map(repr, unknown))} in the encounter",
-            hint=f"known fields: {', '.join(sorted(known | {'text', 'lang'}))}",
-        )
     try:
         if text is not None:
             return Encounter.from_text(text, **fields)
@@ -376,10 +437,23 @@ def parse_encounter(data: Mapping[str, Any]) -> Encounter:
         raise InputError("JC108", f"a field has the wrong type ({type(error).__name__})") from None
 
 
+def _misspelt(name: Any, place: int, known: Sequence[str]) -> str:
+    """An unknown field by its place in the object; by its name where that is nearly one of ours."""
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.75) if _is_name(name) else []
+    return f"unknown field {name!r} (is it {near[0]}?)" if near else f"field {place} of the encounter is unknown"
+
+
+def _is_name(word: Any) -> bool:
+    return isinstance(word, str) and word.isascii() and word.isidentifier() and len(word) <= 20
+
+
 def _problems(error: ValidationError) -> Iterable[str]:
+    """Each with its place; a name in it that is none of ours may be a patient's."""
+    schema = Encounter.model_json_schema()
+    ours = {name for one in (schema, *schema["$defs"].values()) for name in one.get("properties", ())}
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        place = ".".join(str(part) for part in problem["loc"]) or "encounter"
-        yield f"{place}: {problem['msg']}"
+        parts = (str(part) if isinstance(part, int) or part in ours else "(unknown)" for part in problem["loc"])
+        yield f"{'.'.join(parts) or 'encounter'}: {problem['msg']}"
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

@@ -10,11 +10,19 @@ import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from jointcoder.errors import UsageError
+
+
+def _listed(value: Any) -> Any:
+    """The environment names several in one text: ``a, b``."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Settings(BaseModel):
@@ -34,6 +42,9 @@ class Settings(BaseModel):
     gpu_layers: int = 0
     memory_mb: int | None = Field(None, gt=0)  # what the engine may take; a context that needs more is made smaller
     data: Path | None = None
+    user_dictionary: Path | None = None  # words to keep whole when Chinese is segmented, in jieba's format
+    abbreviations: Path | None = None  # the hospital's own short forms: form, expansion, tab-separated
+    lang: Literal["en", "zh"] = "en"  # of tables and messages; JSON stays as it is
     # Backend "http" only. The key is no setting: it is read from JOINTCODER_API_KEY and never written anywhere.
     server_url: str = "http://127.0.0.1:8080/v1"
     server_model_sha256: str = ""  # servers do not tell it; it goes into records and lets completions be cached
@@ -43,6 +54,32 @@ class Settings(BaseModel):
     server_adapters: dict[str, str] = {}  # adapter → the server's model name, where the two differ
     allow_remote: bool = False  # let notes go to a server whose address is not a private one
     completion_cache_mb: int = Field(0, ge=0)  # 0: no completion cache
+    store: str | None = None  # database of searches and approvals: a file or a URL; None: a file in the cache folder
+    approved_only: bool = False  # production codes by workflows only that a person approved
+    allow_python: bool = False  # run workflows that hold generated Python, in its sandbox
+    # The service (`jointcoder serve`). Its secrets are no settings either: JOINTCODER_OIDC_SECRET, JOINTCODER_NOTE_KEY.
+    host: str = "127.0.0.1"  # another address needs accounts
+    port: int = Field(8417, ge=0, le=65535)  # 0: any that is free
+    workers: int = Field(1, ge=1, le=64)  # coders side by side, each with a model of its own
+    queue_bound: int = Field(1000, ge=1)  # encounters that wait; beyond them clients are told to come again (429)
+    upload_bound: int = Field(5000, ge=1)  # encounters of uploads that wait behind a full queue
+    body_limit_mb: float = Field(32.0, gt=0)  # the largest request (413)
+    attempts: int = Field(3, ge=1)  # at one queued encounter, before it counts as failed
+    hold_minutes: int = Field(30, ge=1)  # a coder's claim on an encounter, without a decision
+    code_timeout_s: float = Field(300.0, gt=0)  # how long POST /v1/code waits for its record (504)
+    allowed_hosts: Names = ()  # names under which the service is asked for; () those of this machine only
+    trusted_proxies: Names = ()  # addresses whose word on the client's address and scheme is believed
+    session_idle_minutes: int = Field(30, ge=1)  # without a request, then a session ends
+    session_hours: int = Field(12, ge=1)  # then it ends in any case
+    secure_cookies: bool = False  # send cookies over https only; set it behind a proxy that ends TLS
+    request_rate: str = "1200/minute"  # of one account or address, in the notation of the package limits
+    login_rate: str = "10/minute"  # sign-ins from one address; failures of a name are counted in the store
+    encrypt_notes: bool = False  # note text is encrypted in the store, under the key of JOINTCODER_NOTE_KEY
+    oidc_issuer: str = ""  # of an OpenID provider whose accounts may log in
+    oidc_client_id: str = ""
+    oidc_roles_claim: str = "roles"  # the claim that names a person's roles here; dots lead into it: realm_access.roles
+    oidc_roles: dict[str, str] = {}  # what the claim says → role here; {}: it says coder, lead or admin
+    oidc_name_claim: str = "preferred_username"  # the claim that becomes the account's name
 
     @classmethod
     def load(cls, **flags: Any) -> Self:
@@ -68,6 +105,11 @@ class Settings(BaseModel):
     def packs_dir(self) -> Path:
         """Learned packs of this user: what `jointcoder learn` made here."""
         return self.cache.expanduser() / "packs"
+
+    @cached_property
+    def store_place(self) -> str:
+        """Where the store is: a path, or a URL that may hold a password."""
+        return self.store or str(self.cache.expanduser() / "store.sqlite")
 
     @cached_property
     def vectors_dir(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,9 @@ def test_costs_add_up() -> None:
 @pytest.mark.parametrize(
     ("data", "code", "part"),
     [
-        ({"text": "a", "colour": 1}, "JC103", "colour"),
+        ({"text": "a", "colour": 1}, "JC103", "field 2 of the encounter is unknown; 1 unknown"),
+        ({"txt": "a"}, "JC103", "'txt' (is it text?)"),
+        ({"Discharge": "a", "text": "b"}, "JC103", "'Discharge' (is it discharged?)"),
         ({"text": "  "}, "JC101", "no text"),
         ({"sections": {"x": " "}}, "JC101", "no text"),
         ({}, "JC101", "no text"),
@@ -125,6 +128,32 @@ def test_messages_never_hold_note_text() -> None:
     with pytest.raises(InputError) as error:
         parse_encounter({"text": "a", "patient": secret, "id": "e"})
     assert "Secretname" not in str(error.value) + error.value.hint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": "a", "Secretname": 1},
+        {"text": "a", "Secretname, Mary": 1, "patient Secretname": 2},
+        {"text": "a", "patient": {"Secretname": 1}},
+        {"text": "a", "fields": {"Secretname": 5}},
+        {"documents": [{"id": "0", "text": "a", "Secretname": "b"}]},
+        {"text": "a", 7: "Secretname"},
+    ],
+)
+def test_a_name_that_is_none_of_ours_is_told_by_its_place(data: dict[Any, Any]) -> None:
+    with pytest.raises(InputError) as error:
+        parse_encounter(data)
+    assert error.value.code in ("JC103", "JC108")
+    assert "Secretname" not in str(error.value) + error.value.hint
+    assert "field 2" in error.value.message or "(unknown)" in error.value.message
+
+
+def test_of_many_unknown_fields_some_are_named_and_all_are_counted() -> None:
+    with pytest.raises(InputError) as error:
+        parse_encounter({"text": "a", **{f"word {number}": number for number in range(40)}})
+    assert "40 unknown in all" in error.value.message
+    assert len(error.value.message) < 300
 
 
 def test_schemas_name_their_fields() -> None:

@@ -1,32 +1,49 @@
-"""``jointcoder code FILE|-``: one encounter in (text or JSON), one coded record out (table or JSON)."""
+"""``jointcoder code FILE|-``: records in (text, JSON, Excel, CSV …), coded records out (tables or JSON).
+
+A file that is one encounter gives one record. One of several gives a table or a line of JSON for each, failed ones
+too: they are flagged, the others are out, and the exit code is that of bad input.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jointcoder.cli import common
-from jointcoder.errors import InputError, UsageError
+from jointcoder.cli import language as words
+from jointcoder.cli.incoming import Tally, records
+from jointcoder.errors import JointCoderError, UsageError
 
 if TYPE_CHECKING:
-    from jointcoder.records import CodedRecord, Encounter, Flag, System
+    from collections.abc import Callable
+
+    from jointcoder.coder import Coder
+    from jointcoder.exchange.incoming import Incoming
+    from jointcoder.records import CodedRecord, Encounter, System
 
 QUOTE_WIDTH = 46
 SUGGESTED, REASONS = 5, 6  # shown of each
 
 
 def code(
-    file: Annotated[str, typer.Argument(help="Text file or JSON encounter; - reads standard input.")],
-    json_out: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON.")] = False,
+    file: Annotated[str, typer.Argument(help="Text, JSON, Excel, CSV, Parquet, PDF …; - reads standard input.")],
+    json_out: Annotated[
+        bool, typer.Option("--json", help="Print the whole record as JSON; of several, one a line.")
+    ] = False,
     workflow: Annotated[str | None, typer.Option(help="Workflow name or TOML file.")] = None,
     model: Annotated[str | None, typer.Option(help="Model name or path to a GGUF file.")] = None,
     book: Annotated[str | None, typer.Option(help="Code book id or folder.")] = None,
     pack: Annotated[str | None, typer.Option(help="Learned pack: name or folder.")] = None,
     system: Annotated[list[str] | None, typer.Option(help="Assign only this code system (repeatable).")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="TOML file that says what the columns of a table mean.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Name or number of a sheet; default: all that fit.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first records only.")] = None,
     language: Annotated[str | None, typer.Option(help="en, es or zh; detected by default.")] = None,
     discharged: Annotated[str | None, typer.Option(help="Discharge date, YYYY-MM-DD: decides the edition.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
@@ -35,49 +52,91 @@ def code(
         bool, typer.Option("--why", help="Show what speaks for and against each code (learned packs).")
     ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show what each step did and cost.")] = False,
+    allow_python: Annotated[bool, typer.Option("--allow-python", help=common.PYTHON_HELP)] = False,
 ) -> None:
-    """Code one encounter: diagnoses and procedures, ranked, with evidence and confidence."""
-    encounter, flags = read_encounter(file)
-    encounter = with_fields(encounter, language=language, discharged=discharged, sex=sex, age=age)
+    """Code encounters: diagnoses and procedures, ranked, with evidence and confidence."""
+    with common.staged() as pages:
+        told = partial(pages, "reading pages")
+        incoming = records(file, mapping=mapping, sheet=sheet, limit=limit, progress=told)
+        first = next(incoming)
+    stated = partial(with_fields, language=language, discharged=discharged, sex=sex, age=age)
+    alone = not first.place.number
+    encounter = _fit(first, stated) if alone else None
     wanted = systems(system)
     from jointcoder.coder import Coder
     from jointcoder.settings import Settings
 
-    settings = Settings.load(workflow=workflow, pack=pack)
+    settings = Settings.load(workflow=workflow, pack=pack, allow_python=allow_python or None)
     with Coder(settings, model=model, code_book=book, systems=wanted) as coder:
+        if encounter is None:
+            _several(chain([first], incoming), coder, stated, json_out=json_out, trace=trace, why=why)
+            return
         steps = len(coder.plan.steps)
         with common.progress("coding", steps) as advance:
-            record = coder.code(encounter, observer=lambda _encounter, _step: advance(1))
-    record = record.model_copy(update={"flags": (*flags, *record.flags)})
+            record = coder.code(encounter, observer=lambda _state, _step: advance(1))
+        record = words.named(record, coder.book_of(encounter))
+    record = record.model_copy(update={"flags": (*first.flags, *record.flags)})
     if json_out:
         common.put_json(record.model_dump(mode="json"))
     else:
         show(record, trace=trace, why=why)
 
 
-def read_encounter(file: str) -> tuple[Encounter, tuple[Flag, ...]]:
-    """Bytes → Encounter, and what has to be said about them. InputError JC101–JC108."""
-    import json
-
-    from jointcoder.records import Encounter, parse_encounter
-    from jointcoder.text.decode import decode
-
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise InputError("JC107", f"{file}: {error.strerror or type(error).__name__}") from None
-    decoded = decode(data)
-    for flag in decoded.flags:
+def _fit(incoming: Incoming, stated: Callable[[Encounter], Encounter]) -> Encounter:
+    """The encounter with what the options state; its flags are said. Raises its error."""
+    for flag in incoming.flags:
         common.warn(flag.code, flag.message)
-    if file.endswith(".json") or decoded.text.lstrip().startswith("{"):
+    if incoming.encounter is None:
+        assert incoming.error is not None
+        raise incoming.error
+    return stated(incoming.encounter)
+
+
+def _several(
+    incoming: Iterator[Incoming],
+    coder: Coder,
+    stated: Callable[[Encounter], Encounter],
+    *,
+    json_out: bool,
+    trace: bool,
+    why: bool,
+) -> None:
+    """Code record after record and print each. Leaves with exit code 4 when some failed."""
+    tally = Tally()
+    with common.progress("coding", None) as advance:
+        for one in incoming:
+            record, error = _coded(one, coder, stated)
+            if error is None:
+                tally.done += 1
+            else:
+                tally.fails(error)
+            if json_out:
+                common.put_line(record.model_dump(mode="json"))
+            else:
+                common.stdout().rule(record.encounter, align="left", style="none")
+                show(record, trace=trace, why=why)
+            advance(1)
+    tally.close("coded")
+
+
+def _coded(
+    incoming: Incoming, coder: Coder, stated: Callable[[Encounter], Encounter]
+) -> tuple[CodedRecord, JointCoderError | None]:
+    """The coded record, or one without codes that is flagged with the error, which is given too."""
+    from jointcoder.records import CodedRecord, Flag
+
+    error = incoming.error
+    if incoming.encounter is not None:
         try:
-            parsed: Any = json.loads(decoded.text)
-        except json.JSONDecodeError as error:
-            raise InputError("JC104", f"{file}: line {error.lineno}, column {error.colno}: {error.msg}") from None
-        if not isinstance(parsed, dict):
-            raise InputError("JC104", f"{file}: an encounter is a JSON object")
-        return parse_encounter(parsed), tuple(decoded.flags)
-    return Encounter.from_text(decoded.text), tuple(decoded.flags)
+            encounter = stated(incoming.encounter)
+            record = words.named(coder.code(encounter), coder.book_of(encounter))
+            return record.model_copy(update={"flags": (*incoming.flags, *record.flags)}), None
+        except JointCoderError as caught:
+            error = incoming.place.of(caught)
+    assert error is not None
+    flags = (*incoming.flags, Flag(code=error.code, message=error.message))
+    name = incoming.id or str(incoming.place)
+    return CodedRecord(encounter=name, language="", flags=flags, versions=coder.versions), error
 
 
 def with_fields(
@@ -147,9 +206,10 @@ def show(record: CodedRecord, *, trace: bool, why: bool = False) -> None:
     if why:
         _show_reasons(record)
     for finding in record.findings:
-        console.print(Text(f"{finding.severity.value:8}{finding.message}"))
+        console.print(Text(f"{words.severity_text(finding):8}{words.finding_text(finding)}"))
     for flag in record.flags:
-        console.print(Text(f"{flag.code}   {flag.message}" + (f" ({flag.step})" if flag.step else "")))
+        said = words.meaning(flag.code, flag.message)
+        console.print(Text(f"{words.label(flag.code)}   {said}" + (f" ({flag.step})" if flag.step else "")))
     if trace:
         _show_trace(record)
     cost, made = record.cost, record.versions
@@ -174,16 +234,20 @@ def _show_suggestions(record: CodedRecord) -> None:
 
 
 def _show_reasons(record: CodedRecord) -> None:
-    """Per code the features that moved it, in log-odds."""
+    """Per code the features that moved it, in log-odds; for a principal one also what put it there."""
     from rich.table import Table
+
+    from jointcoder.records import Role
 
     table = Table(title="what speaks for and against", title_justify="left")
     for column in ("code", "confidence", "feature", "value", "log-odds"):
         table.add_column(column, justify="left" if column in ("code", "feature") else "right")
     for code in record.codes:
-        for place, reason in enumerate(code.reasons[:REASONS]):
+        placed = code.order if code.role is Role.PRINCIPAL else ()
+        rows = [(r.feature, r) for r in code.reasons[:REASONS]] + [(f"★ {r.feature}", r) for r in placed]
+        for place, (feature, reason) in enumerate(rows):
             head = (code.code, f"{code.confidence:.2f}") if place == 0 else ("", "")
-            table.add_row(*head, reason.feature, f"{reason.value:.2f}", f"{reason.weight:+.2f}")
+            table.add_row(*head, feature, f"{reason.value:.2f}", f"{reason.weight:+.2f}")
         table.add_section()
     common.stdout().print(table)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jointcoder.errors import JointCoderError
+from jointcoder.cli import language
+from jointcoder.errors import JointCoderError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jointcoder.settings import Settings
+    from jointcoder.workflow.spec import Workflow
 
 INTERRUPTED = 130
 
@@ -37,31 +39,30 @@ OPTIONS = Options()
 
 
 PIPE_WIDTH = 132
+ADAPTER_HELP = "STEP=NAME: the step asks the model under this adapter (repeatable)."
+PYTHON_HELP = "Let workflows that hold generated Python run, in its sandbox."
 
 
 def stdout() -> Console:
     """Where data goes; in a pipe without colour and wide enough for the tables."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    console = language.console_class()()
+    return console if console.is_terminal else type(console)(width=PIPE_WIDTH)
 
 
 def stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
+    return language.console_class()(stderr=True)
 
 
 def say(message: str) -> None:
     """A line for the person at the terminal, on stderr; silent with --quiet."""
     if not OPTIONS.quiet:
-        stderr().print(message, highlight=False, soft_wrap=True)
+        stderr().print(language.text(message), highlight=False, soft_wrap=True)
 
 
 def warn(code: str, message: str) -> None:
     """A coded remark that does not stop the command."""
-    stderr().print(f"[yellow]{code}[/yellow] {_plain(message)}", highlight=False, soft_wrap=True)
+    said = f"[yellow]{_plain(language.label(code))}[/yellow] {_plain(language.meaning(code, message))}"
+    stderr().print(said, highlight=False, soft_wrap=True)
 
 
 def put_json(value: Any) -> None:
@@ -70,12 +71,18 @@ def put_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
+def put_line(value: Any) -> None:
+    """One line of JSON on stdout, on a terminal too: one of several documents."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
 def fail(error: JointCoderError) -> NoReturn:
     """Print a coded error on stderr and leave with its exit code."""
     console = stderr()
-    console.print(f"[red]{error.code}[/red] {_plain(error.message)}", highlight=False, soft_wrap=True)
+    said = f"[red]{_plain(language.label(error.code))}[/red] {_plain(language.meaning(error.code, error.message))}"
+    console.print(said, highlight=False, soft_wrap=True)
     if error.hint:
-        console.print(f"      {_plain(error.hint)}", highlight=False, soft_wrap=True)
+        console.print(f"      {_plain(language.text(error.hint))}", highlight=False, soft_wrap=True)
     raise SystemExit(error.exit_code)
 
 
@@ -84,7 +91,7 @@ def guarded(main: Callable[[], Any]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        stderr().print("[yellow]JC901[/yellow] interrupted")
+        warn("JC901", "interrupted")
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         sys.stderr.close()
@@ -104,6 +111,19 @@ def guarded(main: Callable[[], Any]) -> None:
         )
 
 
+def adapted(workflow: str, pairs: Sequence[str] | None) -> Workflow:
+    """The workflow, with the adapters that ``pairs`` (STEP=NAME) put on its steps. UsageError JC001."""
+    from jointcoder.workflow.spec import load_workflow
+
+    flow = load_workflow(workflow)
+    for pair in pairs or ():
+        step, equals, name = pair.partition("=")
+        if not (step and equals and name):
+            raise UsageError("JC001", f"--adapter takes STEP=NAME, not {pair!r}")
+        flow = flow.with_options(step, adapter=name)
+    return flow
+
+
 def data_file(path: Path, settings: Settings) -> Path:
     """The path as given, or else below the data folder of the settings."""
     if not path.exists() and settings.data and (settings.data / path).exists():
@@ -120,10 +140,11 @@ def progress(label: str, total: float | None, *, unit: str = "") -> Iterator[Cal
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    amount_column = DownloadColumn() if unit == "bytes" else TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    counted = "{task.completed:.0f}" + ("/{task.total:.0f}" if total is not None else "")
+    amount_column = DownloadColumn() if unit == "bytes" else TextColumn(counted)
     columns = (TextColumn("{task.description}"), BarColumn(), amount_column, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(language.text(label), total=total)
         yield lambda amount: bar.advance(task, amount)
 
 
@@ -142,7 +163,7 @@ def staged() -> Iterator[Callable[[str, int, int], None]]:
 
         def advance(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
+                tasks[stage] = bar.add_task(language.text(stage), total=total)
             bar.update(tasks[stage], completed=done, total=total)
 
         yield advance

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 from jointcoder.errors import JointCoderError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def doctor(
             checks.append(finding)
         if model is not None and (finding := _variants(settings, model)):
             checks.append(finding)
+    checks.append(_sandbox())
     if json_out:
         options = _probe_rows(probed) if probed else None
         common.put_json({"ok": _ok(checks), "checks": [asdict(check) for check in checks], "probe": options})
@@ -154,6 +155,16 @@ def _memory(settings: Settings, model: ResolvedModel | None) -> Check:
     fix = f"export JOINTCODER_CONTEXT_TOKENS={tokens}" if tokens else "jointcoder models list"
     short = found.total > room and (settings.memory_mb is None or not tokens)
     return Check("memory", "missing" if short else "note", detail, fix, "JC311" if short else "")
+
+
+def _sandbox() -> Check:
+    """Whether generated Python, where a run allows it, can be isolated here."""
+    from jointcoder.search.sandbox import available
+
+    there = available()
+    if there.ok:
+        return Check("generated Python", "ok", f"can be isolated: {there.how}")
+    return Check("generated Python", "note", f"cannot be isolated: {there.why}", code="JC450")
 
 
 def _disk(settings: Settings) -> Check:
@@ -322,23 +333,24 @@ def _show(checks: list[Check], probed: ProbeReport | None) -> None:
     from rich.table import Table
 
     console = common.stdout()
-    marks: dict[State, str] = {
-        "ok": "[green]ok[/green]",
-        "note": "[yellow]note[/yellow]",
-        "missing": "[red]missing[/red]",
-    }
+    colours: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "red"}
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in checks:
-        table.add_row(marks[check.state], check.name, escape(f"{check.code} {check.detail}".strip()))
+        mark = f"[{colours[check.state]}]{language.text(check.state)}[/{colours[check.state]}]"
+        told = (
+            f"{language.label(check.code)} {language.meaning(check.code, check.detail)}" if check.code else check.detail
+        )
+        table.add_row(mark, language.text(check.name), escape(language.text(told)))
     console.print(table)
     if probed:
         _show_probe(probed, console)
     for check in checks:
         if check.fix:
-            console.print(escape(f"{check.name}: {check.fix}"), highlight=False, soft_wrap=True)
+            fix = f"{language.text(check.name)}: {language.text(check.fix)}"
+            console.print(escape(fix), highlight=False, soft_wrap=True)
 
 
 def _show_probe(report: ProbeReport, console: Console) -> None:
@@ -352,7 +364,7 @@ def _show_probe(report: ProbeReport, console: Console) -> None:
     table.add_column("why", overflow="fold")
     for row in _probe_rows(report):
         rates = [f"{rate:.1f}" if rate else "–" for rate in (row["prefill"], row["decode"])]
-        table.add_row(escape(row["label"]), *rates, escape(row["reason"]))
+        table.add_row(escape(row["label"]), *rates, escape(language.text(row["reason"])))
     console.print(table)
 
 

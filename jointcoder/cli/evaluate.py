@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 from jointcoder.errors import UsageError, name_list
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="Model name or path to a GGUF file.")] = None,
     book: Annotated[str | None, typer.Option(help="Code book id or folder.")] = None,
     pack: Annotated[str | None, typer.Option(help="Learned pack: name or folder.")] = None,
+    adapter: Annotated[list[str] | None, typer.Option(help=common.ADAPTER_HELP)] = None,
     system: Annotated[str | None, typer.Option(help="Score (and assign) this code system only.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="A random sample of so many records, by --seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample and of the bootstrap.")] = 0,
@@ -40,6 +41,7 @@ def evaluate(
     train: Annotated[Path | None, typer.Option(help="Training corpus, for figures by code frequency.")] = None,
     cache: Annotated[int | None, typer.Option(min=0, help="Keep the model's answers, up to so many megabytes.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    allow_python: Annotated[bool, typer.Option("--allow-python", help=common.PYTHON_HELP)] = False,
 ) -> None:
     """Code a labelled corpus and print precision, recall, F1 and the other measures."""
     if task not in TASKS:
@@ -49,7 +51,8 @@ def evaluate(
     from jointcoder.cli.code import systems
     from jointcoder.settings import Settings
 
-    settings = Settings.load(completion_cache_mb=cache)
+    settings = Settings.load(completion_cache_mb=cache, allow_python=allow_python or None)
+    flow = common.adapted(workflow or settings.workflow, adapter)
     wanted = systems([system] if system else None)
     data = common.data_file(data, settings)
     for other in (baseline, data, train):
@@ -59,7 +62,7 @@ def evaluate(
     report = run(
         data,
         settings,
-        {"model": model, "code_book": book, "workflow": workflow, "systems": wanted, "pack": pack},
+        {"model": model, "code_book": book, "workflow": flow, "systems": wanted, "pack": pack},
         {"limit": limit, "seed": seed, "resume": resume},
         predictions,
         {"baseline": baseline, "train": common.data_file(train, settings) if train else None},
@@ -69,7 +72,7 @@ def evaluate(
         return
     from jointcoder.evaluation.report import table
 
-    common.stdout().print(table(report))
+    common.stdout().print(table(report, words=language.text))
 
 
 def _codes(
@@ -93,15 +96,15 @@ def _codes(
     wanted: Sequence[System] | None = parts["systems"]
     system = wanted[0].value if wanted else None
     with Coder(settings, **parts) as coder:
-        _fits(coder, corpus)
-        path = predictions or _kept(settings, coder, data, system)
-        with _progress("coding", path) as progress:
+        require_labelled(coder, corpus)
+        path = predictions or predictions_file(settings, coder, data, system)
+        with coding_progress("coding", path) as progress:
             return run(
                 corpus,
                 coder,
                 system=system,
                 predictions=path,
-                valid=_validity(coder),
+                valid=validity(coder),
                 compliance=compliance,
                 training=training,
                 baseline=others["baseline"],
@@ -124,8 +127,8 @@ def _terms(
 
     corpus = load_terms(data)
     with Coder(settings, **parts) as coder:
-        path = predictions or _kept(settings, coder, data, None)
-        with _progress("normalising", path) as progress:
+        path = predictions or predictions_file(settings, coder, data, None)
+        with coding_progress("normalising", path) as progress:
             return evaluate_terms(
                 corpus,
                 lambda terms: coder.normalise(terms, kind=corpus.kind, language=corpus.language),
@@ -136,7 +139,7 @@ def _terms(
             )
 
 
-def _kept(settings: Settings, coder: Coder, data: Path, system: str | None) -> Path:
+def predictions_file(settings: Settings, coder: Coder, data: Path, system: str | None) -> Path:
     """Where predictions lie unless the user names a place: one file per data, system and versions."""
     from jointcoder.evaluation.predictions import key_of
 
@@ -144,7 +147,7 @@ def _kept(settings: Settings, coder: Coder, data: Path, system: str | None) -> P
     return settings.cache / "evaluations" / f"{data.stem}-{coder.workflow.name}-{key[:8]}.jsonl"
 
 
-def _fits(coder: Coder, corpus: Corpus) -> None:
+def require_labelled(coder: Coder, corpus: Corpus) -> None:
     """A code book without any of the labelled systems would score zero: that is a wrong option, not a result."""
     if corpus.systems and not set(corpus.systems) & {system.value for system in coder.systems}:
         raise UsageError(
@@ -154,7 +157,7 @@ def _fits(coder: Coder, corpus: Corpus) -> None:
         )
 
 
-def _validity(coder: Coder) -> Valid:
+def validity(coder: Coder) -> Valid:
     from jointcoder.records import Encounter, System
 
     def valid(encounter: Encounter, system: str, code: str) -> bool:
@@ -164,7 +167,7 @@ def _validity(coder: Coder) -> Valid:
 
 
 @contextmanager
-def _progress(label: str, path: Path) -> Iterator[Callable[[int, int], None] | None]:
+def coding_progress(label: str, path: Path) -> Iterator[Callable[[int, int], None] | None]:
     """Records done, rate and time left on a terminal (stderr); nothing in a pipe. Ctrl-C says what is kept."""
     counted = [0, 0]
 
@@ -187,12 +190,13 @@ def _progress(label: str, path: Path) -> Iterator[Callable[[int, int], None] | N
         bar = Progress(*columns, console=console, transient=True, speed_estimate_period=SPEED_WINDOW_S)
         with bar:
             task: Any = None
+            said = language.text(label)
 
             def show(done: int, total: int) -> None:
                 nonlocal task
                 count(done, total)
                 # Records of an earlier run come at once; a bar begun after them keeps the rate honest.
-                task = bar.add_task(label, total=total, completed=done) if task is None else task
+                task = bar.add_task(said, total=total, completed=done) if task is None else task
                 bar.update(task, completed=done)
 
             yield show

@@ -41,6 +41,12 @@ def learn(
     as_of: Annotated[
         str | None, typer.Option(help="A day, YYYY-MM-DD, of the data's edition, if not the book's.")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="For terms: write here what the part says of wordings it has not seen (for a choosing model)."
+        ),
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw calibration and thresholds (SVG); needs --dev.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put the new pack in place of the one there.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of folds and fits.")] = 0,
@@ -53,8 +59,11 @@ def learn(
     from jointcoder.codebook.store import open_book
     from jointcoder.learn.pack import Terms
     from jointcoder.learn.pack import learn as run
+    from jointcoder.learn.write import ready
     from jointcoder.settings import Settings
 
+    if picture:
+        ready(picture)
     settings = Settings.load(workflow=workflow, completion_cache_mb=cache)
     coder = _coder(settings, model, book) if "drafts" in (part or ()) else None
     lookup = Lookup(coder.book if coder else open_book(settings, book or settings.code_book), dense=settings.dense)
@@ -71,6 +80,7 @@ def learn(
                 coder=coder,
                 terms=Terms(licence, attribution, shareable),
                 as_of=day(as_of),
+                unseen=held_out,
                 replace_old=replace,
                 seed=seed,
                 progress=advance,

@@ -18,6 +18,8 @@ from importlib import resources
 from threading import Lock
 from typing import Any
 
+from jointcoder.codebook.han import simplified
+
 LEFT, RIGHT, BOTH = 1, 2, 4
 OTHER, UNSPECIFIED, PART = 1, 2, 4
 SIDES = {"left": LEFT, "right": RIGHT, "both": BOTH, "bilateral": BOTH}
@@ -84,15 +86,17 @@ class Tables:
     rows: Mapping[str, tuple[tuple[str, ...], ...]] = field(repr=False)
 
     @classmethod
-    def load(cls, language: str) -> Tables:
-        """The tables shipped with the program; an absent table is empty."""
-        folder = resources.files("jointcoder.codebook").joinpath("data", language)
-        found = {}
-        for name in TABLES:
-            for suffix in ("tsv", "txt"):
-                file = folder.joinpath(f"{name}.{suffix}")
-                if file.is_file():
-                    found[name] = tuple(_rows(file.read_text("utf-8")))
+    def load(cls, language: str, usage: str = "") -> Tables:
+        """The tables shipped with the program; an absent table is empty. ``usage``: a folder below the language's,
+        whose rows are added (``taiwan``: names as they are worded there)."""
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for place in ((language,), (language, usage)) if usage else ((language,),):
+            folder = resources.files("jointcoder.codebook").joinpath("data", *place)
+            for name in TABLES:
+                for suffix in ("tsv", "txt"):
+                    file = folder.joinpath(f"{name}.{suffix}")
+                    if file.is_file():
+                        found[name] = (*found.get(name, ()), *_rows(file.read_text("utf-8")))
         return cls(language, found)
 
     @classmethod
@@ -247,11 +251,12 @@ class WordAnalyser(Analyser):
 
 
 class HanAnalyser(Analyser):
-    """Chinese: single characters and pairs; runs of letters and digits are words of their own."""
+    """Chinese: single characters and pairs; runs of letters and digits are words of their own. Traditional characters
+    are read as simplified ones."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
-        phrases = [(row[0], row[1]) for row in tables.get("phrases")]
+        phrases = _followed([(row[0], row[1]) for row in tables.get("phrases")])
         self._replace = _replacer(phrases)
         self._replace_procedures = _replacer([*phrases, *((r[0], r[1]) for r in tables.get("procedures"))])
         self._drop = _replacer([(row[0], "") for row in (*tables.get("free"), *tables.get("stop"))])
@@ -262,15 +267,14 @@ class HanAnalyser(Analyser):
         self._side_of = dict(self._sides)
         cues = (*tables.get("free"), *tables.get("stop"), *tables.get("sides"))
         dropped = {row[0]: "" for row in cues}
-        words = dict(phrases)
+        words = {written: self._drop(standard) for written, standard in phrases}
         operations = {**words, **{row[0]: row[1] for row in tables.get("procedures")}}
         self._standard = tuple((_any_of({**dropped, **table}), table) for table in (words, operations))
 
     def analyse(self, text: str, *, query: bool = False, procedures: bool = False) -> Analysis:
-        plain = unicodedata.normalize("NFKC", text).casefold()
+        plain = simplified(unicodedata.normalize("NFKC", text).casefold())
         if query:
-            found = (m.group() for m in _PIECE.finditer(plain))
-            plain = " ".join(self._abbreviations.get(piece, piece) for piece in found)
+            plain = _PIECE.sub(lambda m: self._abbreviations.get(m.group(), m.group()), plain)
         plain = (self._replace_procedures if procedures else self._replace)(plain)
         side = marks = 0
         for cue, bit in self._marks:
@@ -298,7 +302,7 @@ class HanAnalyser(Analyser):
             chars = [
                 (plain, m.start() + i, m.start() + i + 1)
                 for i, raw in enumerate(m.group())
-                for plain in unicodedata.normalize("NFKC", raw).casefold()
+                for plain in simplified(unicodedata.normalize("NFKC", raw).casefold())
             ]
             line = "".join(ch for ch, *_ in chars)
             words: list[Word] = []
@@ -376,6 +380,12 @@ def _longest(
         if target is not None:
             return length, target
     return 0, ()
+
+
+def _followed(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs with standard wordings that a later table words otherwise worded so too: one pass then does for all."""
+    replace = _replacer(list(pairs))
+    return [(written, standard if written in standard else replace(standard)) for written, standard in pairs]
 
 
 def _replacer(pairs: list[tuple[str, str]]) -> Callable[[str], str]:

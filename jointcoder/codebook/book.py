@@ -12,19 +12,31 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from jointcoder.codebook.codes import normalise_code
-from jointcoder.codebook.model import FORMAT, NOTE_KINDS, BookInfo, Entry, Note, Notes, Period, Source, Term
+from jointcoder.codebook.model import (
+    FORMAT,
+    NOTE_KINDS,
+    BookInfo,
+    Entry,
+    Note,
+    Notes,
+    Operation,
+    Period,
+    Source,
+    Term,
+)
 from jointcoder.errors import AssetError, CodeBookError, name_list
 from jointcoder.records import Kind, System
 
 _COLUMNS = "n.id, n.system, n.code, n.name, n.billable, n.level, p.code"
 _FROM = "FROM node n LEFT JOIN node p ON p.id = n.parent"
 T = TypeVar("T")
+REMEMBERED = 8192  # codes and entries that a book keeps at hand
 _REBUILD = "run `jointcoder setup`, or `jointcoder codebook build NAME --from DIR`"
 
 
@@ -37,6 +49,8 @@ class CodeBook:
         self._local = threading.local()
         self._kept: dict[str, Any] = {}
         self._keeping = threading.RLock()
+        self._node_id = lru_cache(REMEMBERED)(self._sought_node)
+        self._entry = lru_cache(REMEMBERED)(self._sought_entry)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -140,6 +154,21 @@ class CodeBook:
         on = min(on, self.last_day)
         return frozenset(name for name, start, end in rows if on in Period(_date(start), _date(end)))
 
+    def operation(self, system: System, code: str) -> Operation:
+        """Grade (手术级别) and category (操作类别) of a procedure, where the table the book was built from has them."""
+        if not self._has_operations:
+            return Operation()
+        rows = self.rows(
+            "SELECT grade, category FROM operation WHERE system = ? AND key = ?",
+            self._system(system),
+            normalise_code(code),
+        )
+        return Operation(*rows[0]) if rows else Operation()
+
+    @cached_property
+    def _has_operations(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'operation'"))
+
     # ------------------------------------------------------------------------------------------------- hierarchy
 
     def parent(self, system: System, code: str) -> Entry | None:
@@ -208,15 +237,19 @@ class CodeBook:
 
     def node_id(self, system: System, code: str) -> int | None:
         """Row number of a code; a heading is found before a chapter of the same name."""
-        rows = self.rows(
-            "SELECT id FROM node WHERE key = ? AND system = ? ORDER BY level = 'chapter', id LIMIT 1",
-            normalise_code(code),
-            self._system(system),
-        )
-        return int(rows[0][0]) if rows else None
+        return self._node_id(normalise_code(code), self._system(system))
 
     def entry(self, node: int) -> Entry:
         """The entry of a row number."""
+        return self._entry(node)
+
+    def _sought_node(self, key: str, system: System) -> int | None:
+        rows = self.rows(
+            "SELECT id FROM node WHERE key = ? AND system = ? ORDER BY level = 'chapter', id LIMIT 1", key, system
+        )
+        return int(rows[0][0]) if rows else None
+
+    def _sought_entry(self, node: int) -> Entry:
         return self._entries(self.rows(f"SELECT {_COLUMNS} {_FROM} WHERE n.id = ?", node))[0]
 
     def entries(self, nodes: Sequence[int]) -> dict[int, Entry]:

@@ -29,6 +29,9 @@ NOTE_KINDS = (
     "notes",
 )
 
+OPERATION_CATEGORIES = ("surgery", "interventional", "therapeutic", "diagnostic")
+"""手术, 介入治疗, 治疗性操作, 诊断性操作: the categories of procedures of the Chinese editions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -98,6 +101,21 @@ class Period:
 
     def __contains__(self, day: object) -> bool:
         return isinstance(day, dt.date) and self.start <= day <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a table of a Chinese edition says of a procedure beside its name, as far as it does.
+
+    ``grade``: 手术级别, 1 to 4, 4 the most difficult (医疗机构手术分级管理办法, 2022); ``category``: 操作类别, one of
+    :data:`OPERATION_CATEGORIES`. None and "" where the table has no such column or no value: never derived.
+    """
+
+    grade: int | None = None
+    category: str = ""
+
+    def __bool__(self) -> bool:
+        return self.grade is not None or bool(self.category)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from jointcoder.codebook.analysis import level
@@ -15,6 +16,7 @@ from jointcoder.codebook.analysis import level
 _Words = tuple[str, ...]
 _Parts = tuple[_Words, ...]
 Readings = tuple[_Words, ...]
+KEPT = 32_768  # titles whose words are remembered: a search meets the same ones again and again
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*['’]?")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _SYNONYMS = re.compile(r"\[([^\[\]]*)\]")
@@ -30,12 +32,14 @@ class Outline(Protocol):
         """(number, alternatives of the title) of the subterms."""
 
 
+@lru_cache(maxsize=KEPT)
 def words_of(text: str, *, inside: bool = False) -> _Words:
     """The words of a title, levelled and in the singular; ``inside``: those in brackets too."""
     plain = level(text if inside else _BRACKETS.sub(" ", text) or text)
     return tuple(_singular(m.group()) for m in _WORD.finditer(plain))
 
 
+@lru_cache(maxsize=KEPT)
 def alternatives(title: str) -> Readings:
     """The words of a title, then of its parts between commas and of the synonyms in square brackets (I.A.7):
     "Diabetes, diabetic" is either."""

@@ -182,6 +182,24 @@ def _data(name: str) -> Iterator[list[str]]:
     return (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
 
 
+@lru_cache(maxsize=65536)
+def words_of_label(label: str) -> frozenset[str]:
+    """The words of a label, levelled and in the singular: equal for "Kidneys, Bilateral" and "bilateral kidney"."""
+    return frozenset(map(_singular, _WORD.findall(level(_MARK.sub("", label)))))
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+@lru_cache(maxsize=1)
+def approach_orders() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """(tables, approaches in the order in which they are meant when a text names none); the first that fits counts."""
+    return tuple((re.compile(tables), order) for tables, order in _data("pcs_defaults"))
+
+
 @lru_cache(maxsize=2)
 def axis_names(*, plain: bool = False) -> Mapping[str, tuple[int, ...]]:
     """Name of an axis → its usual positions; by key, or as printed when ``plain``."""

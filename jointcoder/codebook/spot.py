@@ -30,8 +30,10 @@ HITS = 5
 def spot(lookup: Lookup, text: str, language: str, kinds: tuple[Kind, ...]) -> list[Spotted]:
     """See :meth:`jointcoder.codebook.lookup.Lookup.spot`."""
     engine = lookup.analyser(language)
+    ordinary = lookup.book.kept(
+        f"ordinary/{language}", lambda: {engine.analyse(row[0]).key for row in engine.tables.get("ordinary")}
+    )
     language = lookup.index_language(language)
-    ordinary = {engine.analyse(row[0]).key for row in engine.tables.get("ordinary")}
     chosen: list[_Stretch] = []
     for kind in kinds:
         systems = lookup.book.systems(kind)

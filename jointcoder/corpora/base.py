@@ -22,7 +22,18 @@ Row = Mapping[str, Any]
 
 # Editions that data sets write as systems of their own.
 _SYSTEMS = {system.value: system.value for system in System} | {"ICD-9-CM-3-CN": System.ICD9CM3.value}
-_ENCOUNTER_FIELDS = ("id", "lang", "language", "text", "sections", "documents", "patient", "admitted", "discharged")
+_ENCOUNTER_FIELDS = (
+    "id",
+    "lang",
+    "language",
+    "text",
+    "sections",
+    "documents",
+    "patient",
+    "admitted",
+    "discharged",
+    "fields",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Every figure is a share between 0 and 1 unless its name says otherwise. No note 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -146,30 +146,30 @@ def markdown_row(report: Report, system: str | None = None) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def table(report: Report) -> Group:
-    """The report for a person at a terminal (a rich renderable)."""
+def table(report: Report, *, words: Callable[[str], str] = str) -> Group:
+    """The report for a person at a terminal (a rich renderable). ``words``: each label in the person's language."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     if "systems" not in report["metrics"]:
-        return Group(_term_table(report))
+        return Group(_term_table(report, words))
     codes = Table(title=f"{report['data']} · {report['workflow']} · n = {report['n']}", title_justify="left")
     codes.add_column("")
     for head in ("P", "R", "F1 [95 %]", "macro F1", "category F1", "MAP", "Jaccard", "exact"):
-        codes.add_column(head, justify="right")
+        codes.add_column(words(head), justify="right")
     systems = report["metrics"]["systems"]
     joint = (
         {"joint": {k: v for k, v in report["metrics"]["joint"].items() if k != "stages"}} if len(systems) > 1 else {}
     )
     for name, figures in {**systems, **joint}.items():
-        _rows(codes, name, figures)
+        _rows(codes, name, figures, words)
     for name, figures in report.get("comparison", {}).get("micro_f1", {}).items():
         low, high = figures["interval"]
         gain = f"{figures['difference']:+.3f} [{low:+.3f}, {high:+.3f}] p {figures['p']:.3f}"
-        codes.add_row(f"  {name} against baseline", "", "", gain)
+        codes.add_row(f"  {words(f'{name} against baseline')}", "", "", gain)
     simple = {name: value for name, value in report["metrics"].items() if name in _SIMPLE}
-    parts: list[Any] = [codes, _pairs(simple), _pairs(report.get("cost", {}), "{:.1f}")]
+    parts: list[Any] = [codes, _pairs(simple, words), _pairs(report.get("cost", {}), words, "{:.1f}")]
     parts += [Text(f"{name}: {value}") for name, value in report.get("remarks", {}).items() if value]
     return Group(*parts)
 
@@ -180,10 +180,10 @@ _SIMPLE = (
 )
 
 
-def _rows(codes: Any, name: str, figures: Report) -> None:
+def _rows(codes: Any, name: str, figures: Report, words: Callable[[str], str]) -> None:
     keys = ("macro_f1", "category_f1", "map", "jaccard", "exact_match")
     first = [_figure(figures.get("precision")), _figure(figures.get("recall")), _with_interval(figures)]
-    codes.add_row(name, *first, *(_figure(figures.get(key)) for key in keys))
+    codes.add_row(words(name), *first, *(_figure(figures.get(key)) for key in keys))
     parts = {"without only negated": figures.get("without_only_negated"), "closed set": figures.get("within_labels")}
     lengths = {"4": "4 characters", "7": "7 characters", "either": "4 or 7 characters"}
     parts |= {lengths[length]: part for length, part in figures.get("by_length", {}).items()}
@@ -193,30 +193,31 @@ def _rows(codes: Any, name: str, figures: Report) -> None:
     parts |= {f"after {stage}": part for stage, part in stages.items()}
     for label, part in parts.items():
         if part:
-            codes.add_row(f"  {label}", *(_figure(part.get(key)) for key in ("precision", "recall", "micro_f1")))
+            codes.add_row(f"  {words(label)}", *(_figure(part.get(key)) for key in ("precision", "recall", "micro_f1")))
 
 
-def _term_table(report: Report) -> Any:
+def _term_table(report: Report, words: Callable[[str], str]) -> Any:
     from rich.table import Table
 
     found = Table(title=f"{report['data']} · {report['workflow']} · n = {report['n']}", title_justify="left")
     for head in ("", "n", "accuracy", "P", "R", "F1"):
-        found.add_column(head, justify="right" if head else "left")
+        found.add_column(words(head), justify="right" if head else "left")
     blocks = {"names": {"n": report["n"], **report["metrics"]}}
     blocks |= {f"codes {edition}": figures for edition, figures in report["metrics"].get("codes", {}).items()}
     for name, figures in blocks.items():
         values = (_figure(figures.get(key)) for key in ("accuracy", "precision", "recall", "f1"))
-        found.add_row(name, str(figures["n"]), *values)
+        found.add_row(words(name), str(figures["n"]), *values)
     return found
 
 
-def _pairs(values: Mapping[str, Any], form: str = "{:.3f}") -> Any:
+def _pairs(values: Mapping[str, Any], words: Callable[[str], str], form: str = "{:.3f}") -> Any:
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
     for name, value in values.items():
         shown = value if isinstance(value, Mapping) else {"": value}
-        grid.add_row(name.replace("_", " "), ", ".join(f"{key} {_figure(v, form)}".strip() for key, v in shown.items()))
+        figures = ", ".join(f"{words(key)} {_figure(v, form)}".strip() for key, v in shown.items())
+        grid.add_row(words(name.replace("_", " ")), figures)
     return grid
 
 

@@ -100,7 +100,7 @@ def evaluate(
     chosen = sample(corpus.items, limit, seed)
     versions = coder.versions.model_dump(mode="json")
     records, reused = _coded(chosen, coder, versions, system, progress, predictions, resume)
-    scored = [_score(item, records[item.encounter.id], corpus.ordered) for item in chosen]
+    scored = [score(item, records[item.encounter.id], corpus.ordered) for item in chosen]
     kept = [s.restricted(systems) for s in scored]
     found = report.measures(kept, systems, slack=corpus.slack, closed=corpus.closed, training=training, seed=seed)
     if valid:
@@ -232,7 +232,8 @@ def _failed(encounter: Encounter, coder: CoderLike, code: str, message: str) -> 
     )
 
 
-def _score(item: LabelledLike, record: CodedRecord, ordered: bool) -> Scored:
+def score(item: LabelledLike, record: CodedRecord, ordered: bool) -> Scored:
+    """A labelled encounter beside the record that was coded from it."""
     return Scored(item.gold, predicted(record), ordered, failure(record), stages(record), suggestions(record))
 
 
@@ -246,7 +247,7 @@ def _compare(
 ) -> report.Report:
     earlier = read_records(path)
     pairs = [
-        (_score(item, earlier[item.encounter.id], ordered).restricted(systems), now)
+        (score(item, earlier[item.encounter.id], ordered).restricted(systems), now)
         for item, now in zip(chosen, kept, strict=True)
         if item.encounter.id in earlier
     ]

@@ -20,8 +20,8 @@ from jointcoder.finetune.examples import Example
 from jointcoder.finetune.sources import Case, Source, Wording
 from jointcoder.records import Kind, Mention, Span
 from jointcoder.steps.common import sentence_around
+from jointcoder.steps.runon import listed
 from jointcoder.steps.standardise import StandardiseOptions, Term, candidates, question, shuffled
-from jointcoder.text.segment import split_items
 
 FEWEST = 4  # candidates of a shortened list
 MARGIN = 0.05  # of lookup score: a right first candidate with less of it was nearly wrong
@@ -70,7 +70,8 @@ def _of_wording(wording: Wording, desk: Desk) -> Iterator[Named]:
     """The items of a wording, as ``Coder.normalise`` would ask about them; each has the codes of the whole."""
     if wording.kind is not desk.kind or not any(wording.codes):
         return
-    items = [wording.text[start:end] for start, end in split_items(wording.text, wording.language)] or [wording.text]
+    places = listed(wording.text, wording.language, desk.tools, desk.system())
+    items = [wording.text[start:end] for start, end in places] or [wording.text]
     codes = frozenset(code for code in wording.codes if code)
     for number, item in enumerate(items):
         yield Named(f"{wording.id}:{number}", level(wording.text), bare(item, wording.kind), wording.language, codes)

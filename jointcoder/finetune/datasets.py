@@ -10,16 +10,17 @@ training part alone. This module knows which builder serves which agent, not how
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jointcoder import __version__
 from jointcoder.codebook.book import CodeBook
-from jointcoder.errors import InputError
-from jointcoder.finetune import choosing, ordering, verdicts, writing
+from jointcoder.errors import InputError, UsageError
+from jointcoder.finetune import choosing, ordering, ranked, verdicts, writing
 from jointcoder.finetune.asking import DataOptions, Desk, desk, fold_of
 from jointcoder.finetune.examples import Example, write
-from jointcoder.finetune.sources import Case, Source, read_source
+from jointcoder.finetune.sources import Case, Source, Unseen, read_source, read_unseen
 
 Progress = Callable[[int, int], None]
 OF_DEV = 997  # folds for drawing held-out encounters: fine enough for any share
@@ -45,9 +46,10 @@ def build(
     context_tokens: int = 8192,
     dense: str = "auto",
     limit: int | None = None,
+    unseen: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make the examples, write them, return the manifest.
+    """Make the examples, write them, return the manifest. ``unseen``: for verdicts, a file of what a pack is unsure of.
 
     Raises UsageError JC001 (unknown agent, a book without the kind), InputError JC113 when the sources yield no
     training example for this agent, and what the loaders raise.
@@ -58,8 +60,15 @@ def build(
         at.system()
     read = [read_source(source, book, limit=limit) for source in sources]
     held = [read_source(source, book, limit=limit) for source in dev]
-    maker = {"standardise": _standardise, "validate": _validate, "prioritise": _prioritise}
     stage = agent.partition("_")[0]
+    if unseen is not None and stage != "validate":
+        raise UsageError("JC001", "a pack's doubts are for the agents validate_dx and validate_px")
+    validate = partial(_validate, said=read_unseen(unseen) if unseen else None)
+    maker: dict[str, Callable[..., Parts]] = {
+        "standardise": _standardise,
+        "validate": validate,
+        "prioritise": _prioritise,
+    }
     parts = maker.get(stage, _write)(read, held, at, progress)
     parts = {
         "train": _selected(parts["train"], at, options.rows),
@@ -113,6 +122,28 @@ def _unlike(cases: Sequence[Case]) -> list[Case]:
 
 
 def _standardise(read: Sequence[Source], held: Sequence[Source], at: Desk, progress: Progress | None) -> Parts:
+    """Choices among the lookup's candidates, or a pack's where the sources hold those."""
+    parts = _ranked(read, held, at)
+    if any(source.cases or source.wordings for source in read):
+        found = _looked_up(read, held, at, progress)
+        parts = {split: parts[split] + found[split] for split in parts}
+    return parts
+
+
+def _ranked(read: Sequence[Source], held: Sequence[Source], at: Desk) -> Parts:
+    rows = [item for source in read for item in source.ranked]
+    later = [item for source in held for item in source.ranked]
+    dev = later or [item for item in rows if is_held_out(item.group, at.options)]
+    groups = {item.group for item in dev}
+    train = [item for item in rows if item.group not in groups]
+    made = {"train": (train, True), "dev": (dev, False)}
+    return {
+        split: [one for item in items if (one := ranked.ranked_choice(item, at, training=training))]
+        for split, (items, training) in made.items()
+    }
+
+
+def _looked_up(read: Sequence[Source], held: Sequence[Source], at: Desk, progress: Progress | None) -> Parts:
     train = [item for source in read for item in choosing.named(source, at)]
     if held:
         groups = {item.group for item in train}
@@ -153,9 +184,15 @@ def _standardise(read: Sequence[Source], held: Sequence[Source], at: Desk, progr
     return parts
 
 
-def _validate(read: Sequence[Source], held: Sequence[Source], at: Desk, progress: Progress | None) -> Parts:
+def _validate(
+    read: Sequence[Source],
+    held: Sequence[Source],
+    at: Desk,
+    progress: Progress | None,
+    said: dict[str, list[Unseen]] | None = None,
+) -> Parts:
     train, dev = _cases(read, held, at)
-    history = verdicts.History(train, at.system(), at)
+    history = verdicts.History(train, at.system(), at) if said is None else said
 
     def of(cases: Sequence[Case], held_out: bool) -> list[Example]:
         found: list[Example] = []

@@ -80,7 +80,7 @@ def engine_names(adapter: PeftAdapter, base: GgufHeader) -> dict[str, str]:
     lookup = _tensor_names(base)
     shapes = {tensor.name: tensor.shape for tensor in base.tensors}
     found = {}
-    for module, pair in adapter.pairs.items():
+    for module, pair in sorted(adapter.pairs.items()):  # the same complaint whatever the order in the file
         target = lookup.get_name(module)
         if target in _EMBEDDINGS:
             raise AssetError(

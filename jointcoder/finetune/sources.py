@@ -4,6 +4,7 @@
     term pairs  a wording and its standard names (CHIP-CDN, Yidu-N7K, your own)
     decisions   JSON lines of coded records with what coders made of them:
                 {…CodedRecord…, "note": Encounter or null, "decisions": [{"system", "code", "decision", "to"?}]}
+    ranked      a wording with what a pack would have said of it unseen (`jointcoder learn --held-out FILE`)
     book:ID     wordings that a code book gives its own codes: inclusion terms, lines of the index
 
 A decision is ``accept``, ``reject``, ``change`` (``to``: the system and code put in its place) or ``add``. Codes
@@ -61,6 +62,35 @@ class Wording:
     codes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A wording with its candidates, most probable first, as a pack ranks them that never saw it. ``group``: what it
+    is split by; ``probability``, ``logodds``: the pack's own opinion; ``gold``: how many terms it holds."""
+
+    group: str
+    text: str
+    language: str
+    names: tuple[str, ...]
+    codes: tuple[str, ...]
+    probability: tuple[float, ...]
+    logodds: tuple[float, ...]
+    right: tuple[bool, ...]
+    gold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A code that a pack proposes for an encounter it never saw, with its probability and the places it rests on:
+    (document, start, end)."""
+
+    encounter: str
+    system: str
+    code: str
+    probability: float
+    right: bool
+    spans: tuple[tuple[int, int, int], ...]
+
+
 @dataclass(frozen=True)
 class Source:
     """A source, read. ``licence`` and ``shippable`` say what may be done with weights trained on it."""
@@ -72,6 +102,7 @@ class Source:
     shippable: bool
     cases: tuple[Case, ...] = ()
     wordings: tuple[Wording, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
 
     def described(self) -> dict[str, Any]:
         """For the manifest."""
@@ -81,7 +112,7 @@ class Source:
             "sha256": self.sha256,
             "licence": self.licence,
             "shippable": self.shippable,
-            "records": len(self.cases) or len(self.wordings),
+            "records": len(self.cases) or len(self.wordings) or len(self.ranked),
         }
 
 
@@ -100,6 +131,10 @@ def read_source(given: str, book: CodeBook, *, limit: int | None = None) -> Sour
             for codes in [_codes_of(item.codes, book, corpus.kind, item.names)]
         )
         return Source(corpus.name, path.name, digest, *licence(corpus.name), wordings=wordings)
+    if "logodds" in first:
+        found = tuple(_ranked(row, place) for place, row in lines(path))[:limit]
+        name = str(first.get("source", "ranked"))
+        return Source(name, path.name, digest, *licence(name), ranked=found)
     if "decisions" in first or ("versions" in first and "encounter" in first):
         cases = tuple(_decided(row, place) for place, row in lines(path))[:limit]
         return Source("decisions", path.name, digest, *licence("decisions"), cases=cases)
@@ -116,6 +151,22 @@ def read_source(given: str, book: CodeBook, *, limit: int | None = None) -> Sour
         for item in labelled.items
     )
     return Source(labelled.name, path.name, digest, *licence(labelled.name), cases=cases)
+
+
+def read_unseen(path: Path) -> dict[str, list[Unseen]]:
+    """Encounter → what a pack says of it unseen (`jointcoder learn --held-out FILE`). Raises InputError JC108."""
+    found: dict[str, list[Unseen]] = {}
+    for row, where in ((row, where) for where, row in lines(path)):
+        try:
+            spans = tuple((int(document), int(start), int(end)) for document, start, end in row["spans"])
+            encounter, system, code = (str(row[name]) for name in ("encounter", "system", "code"))
+            one = Unseen(encounter, system, code, float(row["probability"]), bool(row["right"]), spans)
+        except (KeyError, TypeError, ValueError):
+            raise where.error(
+                "not what a pack says of an encounter", hint="`jointcoder learn --held-out FILE` writes it"
+            ) from None
+        found.setdefault(one.encounter, []).append(one)
+    return found
 
 
 def licence(name: str) -> tuple[str, bool]:
@@ -149,6 +200,27 @@ def _codes_of(
 
     best = max(codes.values(), key=agreement, default=())
     return best if any(agreement(best)) else ("",) * len(names)
+
+
+def _ranked(row: Row, where: Where) -> Ranked:
+    """Raises InputError JC108 naming the line, never its content."""
+    try:
+        found = Ranked(
+            str(row["group"]),
+            str(row["text"]),
+            str(row.get("language", "")),
+            tuple(map(str, row["names"])),
+            tuple(map(str, row["codes"])),
+            tuple(map(float, row["probability"])),
+            tuple(map(float, row["logodds"])),
+            tuple(map(bool, row["right"])),
+            int(row["gold"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise where.error("not a ranked wording", hint="`jointcoder learn --held-out FILE` writes them") from None
+    if len({len(v) for v in (found.names, found.codes, found.probability, found.logodds, found.right)}) != 1:
+        raise where.error("the lists of a ranked wording differ in length")
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------- decisions

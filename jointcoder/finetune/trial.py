@@ -86,17 +86,24 @@ def trial(
 
 
 def engine_trial(
-    base: Base, examples: Sequence[Example], adapter: Path | None, *, progress: Progress | None = None
+    base: Base,
+    examples: Sequence[Example],
+    adapter: Path | None,
+    *,
+    alone: bool = True,
+    progress: Progress | None = None,
 ) -> list[Row]:
     """The same by the engine, over the quantised base and the adapter's GGUF file: what inference will do, and on a CPU
-    several times as fast. Raises AssetError JC201, ModelError JC301, InputError JC113."""
+    several times as fast. ``alone``: score the base without the adapter too. Raises AssetError JC201, ModelError JC301,
+    InputError JC113."""
     from jointcoder.llm.adapters import Adapter
     from jointcoder.llm.llamacpp import LlamaCpp
 
     chosen = [example for example in examples if example.options]
     if not chosen:
         raise InputError("JC113", "the held-out examples hold no choices")
-    ways: dict[str, str | None] = {"base": None} | ({"adapter": "own"} if adapter else {})
+    ways: dict[str, str | None] = {"base": None} if alone or adapter is None else {}
+    ways |= {"adapter": "own"} if adapter else {}
     scores: dict[str, dict[str, tuple[float, ...]]] = {e.id: {"prior": _prior(e)} for e in chosen}
     done, total = 0, len(chosen) * len(ways)
     with LlamaCpp(base.path, context_tokens=4096, adapters={"own": Adapter(adapter)} if adapter else None) as model:

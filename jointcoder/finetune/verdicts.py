@@ -1,14 +1,14 @@
 """Examples for *validate*: a draft code with its evidence, and whether a coder would have kept it.
 
-Drafts come from where they come from at inference: wordings that coders have coded in other encounters, found again in
-this one (out of fold, with the share of times they were right there as the prior); the marked evidence itself; what
-the lookup proposes for the same words (near misses); wordings of the code book where a corpus marks no evidence; and
-the drafts that coders turned down. A draft is right if the encounter has the code. The question is the step's own.
+Drafts come from where they come from at inference: what a pack that never saw the encounter is unsure of. Without such
+a pack: wordings that coders have coded in other encounters, found again in this one (out of fold, with the share of
+times they were right there as the prior); the marked evidence itself; what the lookup proposes for the same words (near
+misses); wordings of the code book where a corpus marks no evidence; and the drafts that coders turned down. A draft is
+right if the encounter has the code. The question is the step's own.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -19,7 +19,8 @@ from jointcoder.codebook.codes import normalise_code
 from jointcoder.corpora.base import GoldCode
 from jointcoder.finetune.asking import Desk, asks_of, fold_of, read_state, spans_of
 from jointcoder.finetune.examples import Example
-from jointcoder.finetune.sources import Case
+from jointcoder.finetune.sources import Case, Unseen
+from jointcoder.packs.mentions.part import logit
 from jointcoder.records import AssignedCode, Span, System
 from jointcoder.steps.base import CODE_SLOTS, Choose, State, Update
 from jointcoder.steps.validate import Validate, ValidateOptions
@@ -28,6 +29,7 @@ TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_]+")
 LONGEST = 8  # words, or Chinese characters, of a wording that is looked for
 LEAST = 0.08  # share of times a wording was right below which it is no draft
 SURE = (0.1, 0.8)  # outside: not unsure, so not a hard example
+BAND = (0.1, 0.9)  # probability within which a pack is taken for unsure
 NEAR_MISSES = 2  # of the lookup, for one wording
 SMOOTHING = 1.0
 
@@ -169,6 +171,20 @@ def drafts(case: Case, history: History, desk: Desk, *, held_out: bool) -> list[
     return [draft for draft in found if not case.closed or normalise_code(draft.code) in history.labels]
 
 
+def doubts(case: Case, said: Sequence[Unseen], desk: Desk) -> list[Draft]:
+    """The codes of which a pack that never saw the encounter is unsure, as it would ask about them."""
+    system = desk.system()
+    found = []
+    for one in said:
+        name = desk.name(GoldCode(system, one.code), case.language) if one.system == system else None
+        if name and one.spans and case.encounter is not None and BAND[0] <= one.probability <= BAND[1]:
+            number, start, end = one.spans[0]
+            quote = case.encounter.documents[number].text[start:end]
+            span = Span(document=number, start=start, end=end, quote=quote)
+            found.append(Draft(system, one.code, name, span, one.right, "doubt", one.probability))
+    return found
+
+
 def _near_misses(spans: Sequence[Span], right: set[str], case: Case, desk: Desk) -> Iterator[Draft]:
     """Codes that the lookup proposes for a marked wording and that the encounter does not have, for some of them."""
     system = desk.system()
@@ -185,9 +201,17 @@ def _near_misses(spans: Sequence[Span], right: set[str], case: Case, desk: Desk)
                 yield Draft(system, hit.code, name, span, False, "near")
 
 
-def verdicts(case: Case, history: History, desk: Desk, *, held_out: bool) -> Iterator[Example]:
-    """The examples of one encounter: as many wrong drafts as ``negatives`` allows, those of history first."""
+def verdicts(
+    case: Case, history: History | Mapping[str, Sequence[Unseen]], desk: Desk, *, held_out: bool
+) -> Iterator[Example]:
+    """The examples of one encounter: as many wrong drafts as ``negatives`` allows, those of history first; or, where a
+    pack's own doubts are given instead of history, all of these."""
     if case.encounter is None:
+        return
+    if not isinstance(history, History):
+        state = read_state(case, desk.tools)
+        for draft in doubts(case, history.get(case.id, ()), desk):
+            yield _verdict(draft, case, state, desk)
         return
     found = drafts(case, history, desk, held_out=held_out)
     right = [draft for draft in found if draft.right]
@@ -218,7 +242,7 @@ def _verdict(draft: Draft, case: Case, state: State, desk: Desk) -> Example:
     assert isinstance(asked, Choose)
     question = asked.questions[0]
     p = draft.probability
-    prior = (round(math.log(p / (1 - p)), 4), 0.0) if p is not None else (0.0, 0.0)
+    prior = (round(logit(p), 4), 0.0) if p is not None else (0.0, 0.0)
     return Example(
         id=f"{case.id}:{draft.code}:{draft.span.document}.{draft.span.start}",
         group=case.id,
@@ -230,7 +254,13 @@ def _verdict(draft: Draft, case: Case, state: State, desk: Desk) -> Example:
         options=question.options,
         answer=question.options[0 if draft.right else 1],
         prior=prior,
-        facts={"code": draft.code, "origin": draft.origin, "p": p, "hard": _unsure(draft)},
+        facts={
+            "system": draft.system.value,
+            "code": draft.code,
+            "origin": draft.origin,
+            "p": p,
+            "hard": _unsure(draft),
+        },
     )
 
 

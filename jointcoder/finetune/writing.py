@@ -20,6 +20,7 @@ from jointcoder.steps.base import Generate, State
 from jointcoder.steps.common import step_data
 from jointcoder.steps.extract import FIELDS, Extract, ExtractOptions
 from jointcoder.steps.mine import Mine, MineOptions
+from jointcoder.steps.told import told_procedures
 
 Marked = tuple[Kind, Span, str]  # what, where, and its official name
 
@@ -60,8 +61,13 @@ def mined(case: Case, desk: Desk) -> Iterator[Example]:
         if span.quote in listed
     )
     state = replace(_narrative(read_state(case, desk.tools)), mentions=mentions)
-    rest = [one for one in wordings if one[1].quote not in listed]
+    told = [mention.span for mention in told_procedures(state, desk.tools).mentions]  # the prompt names them as known
+    rest = [one for one in wordings if one[1].quote not in listed and not any(_share(one[1], span) for span in told)]
     yield from _answered(Mine(MineOptions()).run(state, desk.tools), rest, state, case, desk)
+
+
+def _share(one: Span, other: Span) -> bool:
+    return one.document == other.document and one.start < other.end and other.start < one.end
 
 
 def _narrative(state: State) -> State:

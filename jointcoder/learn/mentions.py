@@ -27,6 +27,7 @@ from jointcoder.learn.fit import Fitted, best_threshold, fit_logistic, save
 from jointcoder.learn.folds import folds
 from jointcoder.learn.measure import figures
 from jointcoder.learn.tagging import labels, seen, train_tagger
+from jointcoder.learn.unseen import write_unseen
 from jointcoder.learn.write import PartReport
 from jointcoder.packs.combiner import Combiner
 from jointcoder.packs.mentions.evidence import Code, Memory, gather
@@ -71,8 +72,10 @@ def train(
     seed: int = 0,
     want_precision: float | None = None,
     progress: Progress | None = None,
+    held_out: Path | None = None,
 ) -> PartReport:
-    """Learn, and write the part into ``folder``. ``coder`` is not used.
+    """Learn, and write the part into ``folder``. ``coder`` is not used. ``held_out``: a file for what the part would
+    have said of each training encounter had it not seen it (:mod:`jointcoder.learn.unseen`).
 
     Raises InputError JC114 where the records are too few or their codes are all marked or all unmarked, JC108 where no
     code has evidence; AssetError JC211 where a trainer's library is missing.
@@ -86,6 +89,8 @@ def train(
     whole, taggers = train_taggers(examples, fold, systems, steps)
     rows, memories = cross_fitted(examples, fold, taggers, lookup, steps)
     made = fit(examples, rows, memories, systems, folder, seed)
+    if held_out is not None:
+        write_unseen(held_out, made, [corpus.name for corpus in corpora for _ in corpus.items])
     memory = remember(examples, whole)
     kept = {system: tagger for system, tagger in whole.items() if system in made.models}
     memory.taggers = kept

@@ -28,7 +28,7 @@ from jointcoder.corpora.base import lines
 from jointcoder.corpora.terms import matches as are_terms
 from jointcoder.errors import InputError, UsageError, name_list
 from jointcoder.learn.measure import HeldOut, figures, held_out
-from jointcoder.learn.write import PartReport, describe, draft
+from jointcoder.learn.write import PartReport, describe, draft, ready
 from jointcoder.packs.pack import Origin, Pack, PackInfo, sha256_of
 from jointcoder.records import System
 
@@ -49,6 +49,7 @@ NEEDS = {
     "drafts": "drafts needs coded encounters",
 }
 CODING = ("mentions", "labels")
+TELLING = ("mentions", "terms")  # can say what they would have said unseen
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
 
@@ -84,6 +85,7 @@ def learn(
     terms: Terms | None = None,
     headings: bool | None = None,
     as_of: dt.date | None = None,
+    unseen: Path | None = None,
     replace_old: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -91,8 +93,11 @@ def learn(
     """Train ``parts`` (default: those that the data can teach) and write them as one pack into ``folder``.
 
     ``headings``: whether headings may be proposed; by default where the data code some. ``as_of``: a day on which the
-    data's edition was in force, where it is not the book's. ``coder``: needed for
-    ``drafts``. Raises InputError (JC108 for data that teach nothing, JC114 for too few), UsageError JC213 (unknown
+    data's edition was in force, where it is not the book's. ``coder``: needed for ``drafts``. ``unseen``: a file for
+    what the part (one of ``mentions``, ``terms``) would have said of each training record had it not seen it: the
+    material for a model that helps it (``python -m jointcoder.finetune data``).
+
+    Raises InputError (JC108 for data that teach nothing, JC114 for too few), UsageError JC213 (unknown
     part), AssetError JC211 (a trainer's library is missing) or JC205.
     """
     if unknown := sorted(set(parts) - set(TRAINERS)):
@@ -106,10 +111,14 @@ def learn(
         raise InputError("JC108", f"the data cannot teach {name_list(empty)}", hint="; ".join(NEEDS[p] for p in empty))
     if not chosen:
         raise InputError("JC108", "the data hold no codes to learn from")
+    if unseen is not None and (len(chosen) > 1 or chosen[0] not in TELLING):
+        raise UsageError("JC001", f"what a part says unseen is kept for one of {name_list(TELLING)} at a time")
     conditions = terms or Terms()
+    if unseen is not None:
+        ready(unseen)
     with draft(folder, replace=replace_old) as made:
         reports = {
-            part: _train(part, fitting[part], made / part, lookup, coder, want_precision, seed, progress)
+            part: _train(part, fitting[part], made / part, lookup, coder, want_precision, seed, progress, unseen)
             for part in chosen
         }
         info = PackInfo(
@@ -223,9 +232,11 @@ def _train(
     want_precision: float | None,
     seed: int,
     progress: Progress | None,
+    unseen: Path | None,
 ) -> PartReport:
     folder.mkdir()
     trainer = import_module(TRAINERS[part])
+    more = {"held_out": unseen} if unseen is not None else {}
     report: PartReport = trainer.train(
         corpora,
         folder,
@@ -234,6 +245,7 @@ def _train(
         seed=seed,
         want_precision=want_precision,
         progress=(lambda done, total: progress(part, done, total)) if progress else None,
+        **more,
     )
     return report
 

@@ -92,6 +92,7 @@ def train(
         want_precision=want_precision,
         measure=measure,
         held_out=held_out,
+        source=corpora[0].name if len({corpus.name for corpus in corpora}) == 1 else "",
         step=lambda number: tell(int(len(cases.cases) * (1 + number * STEP)), int(total)),
     )
 
@@ -105,6 +106,7 @@ def fit(
     want_precision: float | None = None,
     measure: str = "auto",
     held_out: Path | None = None,
+    source: str = "",
     step: Callable[[int], None] | None = None,
 ) -> PartReport:
     """From prepared candidates to the part in ``folder``. ``step`` is told 1, 2, 3 as the three models are done."""
@@ -120,7 +122,7 @@ def fit(
     final = fit_final(prepared, first_x, first, seed)
     tell(3)
     if held_out is not None:
-        write_held_out(held_out, cases, prepared, final)
+        write_held_out(held_out, cases, prepared, final, source=source)
     judged = Judged.of(final.out_of_fold, prepared.rows.right, prepared.starts, prepared.missed)
     wanted = measure if measure != "auto" else measure_for(cases)
     choosing = choose(judged, wanted, want_precision)
@@ -145,7 +147,9 @@ def fit(
     return PartReport(measures(judged, choosing, seed), notes, {"names": choosing.threshold})
 
 
-def write_held_out(path: Path, cases: Cases, prepared: Prepared, final: Fitted, *, k: int = 10) -> None:
+def write_held_out(
+    path: Path, cases: Cases, prepared: Prepared, final: Fitted, *, k: int = 10, source: str = ""
+) -> None:
     """One line a training wording: its best ``k`` candidates with held-out log-odds, and which are right.
 
     The material for a model that chooses among candidates, and for :mod:`jointcoder.learn.terms_rescore`. It holds the
@@ -158,13 +162,16 @@ def write_held_out(path: Path, cases: Cases, prepared: Prepared, final: Fitted, 
             order = np.lexsort((prepared.evidence[i].terms, -raw))[:k]
             standards = [cases.standards[int(prepared.evidence[i].terms[at])] for at in order]
             line = {
+                "source": source,
                 "group": case.group,
+                "language": cases.language,
                 "text": case.text,
                 "names": [standard.name for standard in standards],
                 "codes": [standard.code for standard in standards],
                 "logodds": [round(float(raw[at]), 4) for at in order],
                 "probability": [round(float(final.out_of_fold[starts[i] + at]), 4) for at in order],
                 "right": [bool(prepared.rows.right[starts[i] + at]) for at in order],
+                "gold": len(case.terms),
             }
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 

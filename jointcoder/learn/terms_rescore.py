@@ -1,7 +1,7 @@
 """Learns how much a model's choice among a mention's candidates counts beside the pack's own opinion.
 
     fitted = fit_choice([Asked("id", logodds, logprobs, right), …])
-    rescored(fitted.combiner, logodds, logprobs)            # packs.terms.rescore
+    fitted.combiner.probability(voices(logodds, logprobs))  # packs.terms.rescore
 
 The own log-odds must be held out (``train(…, held_out=FILE)`` of :mod:`jointcoder.learn.terms` writes them with the
 candidates to ask about; or use mentions not learnt from), else the pack looks surer than it is and the model is not

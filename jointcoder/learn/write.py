@@ -51,6 +51,19 @@ def draft(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def ready(path: Path) -> None:
+    """See that a file can be written there, its folder made if need be, before minutes of training end in nothing.
+
+    Raises AssetError JC205.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise AssetError("JC205", f"{path}: {error.strerror or type(error).__name__}") from None
+
+
 def describe(folder: Path, info: PackInfo) -> PackInfo:
     """Write ``pack.json`` with the hash of every file in ``folder``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)

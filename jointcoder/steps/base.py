@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from jointcoder.codebook.lookup import Lookup
     from jointcoder.packs import Pack
     from jointcoder.steps.prompting import Prompts
+    from jointcoder.steps.proposals import Proposed, Written
     from jointcoder.text.chunks import Chunk
 
 
@@ -52,6 +53,8 @@ class State:
     sections: tuple[Section, ...] = ()
     chunks: tuple[Chunk, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    proposals: tuple[Proposed, ...] = ()
+    texts: tuple[Written, ...] = ()
     diagnosis_candidates: tuple[Candidate, ...] = ()
     procedure_candidates: tuple[Candidate, ...] = ()
     diagnoses: tuple[AssignedCode, ...] = ()
@@ -61,12 +64,14 @@ class State:
     flags: tuple[Flag, ...] = ()
 
     def updated(self, update: Update) -> State:
-        """A copy with the update's slots set and its flags appended."""
+        """A copy with the update's slots set (of the gathered ones: added to) and its flags appended."""
         values = dict(update.values)
+        values |= {slot: (*getattr(self, slot), *values[slot]) for slot in GATHERED & values.keys()}
         return replace(self, **values, flags=self.flags + update.flags)
 
 
 SLOTS = frozenset(State.__dataclass_fields__) - {"flags"}
+GATHERED = frozenset({"proposals", "texts"})  # slots that steps add to, also side by side; none takes from them
 CODE_SLOTS: Mapping[Kind, str] = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
 CANDIDATE_SLOTS: Mapping[Kind, str] = {
     Kind.DIAGNOSIS: "diagnosis_candidates",
@@ -114,7 +119,7 @@ Run = Generator[Ask, Answers, Update]
 @dataclass(frozen=True)
 class Tools:
     """What steps may use besides the state. ``systems`` are the code systems to assign, one per kind at most; ``pack``
-    is what coded history taught, where one is in use."""
+    is what coded history taught, where one is in use; ``allow_python``: whether generated Python may run."""
 
     book: CodeBook
     lookup: Lookup
@@ -123,6 +128,7 @@ class Tools:
     context_tokens: int
     systems: tuple[System, ...]
     pack: Pack | None = None
+    allow_python: bool = False
 
     def system(self, kind: Kind) -> System | None:
         """The code system in use for a kind, or None if that kind is not coded in this run."""
@@ -138,6 +144,10 @@ class StepOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     adapter: str = ""
+
+    def worded(self) -> tuple[str, ...]:
+        """Texts among the options that the model is shown: no code may stand in them."""
+        return ()
 
 
 class KindOptions(StepOptions):
@@ -170,6 +180,10 @@ class Step(ABC):
     def asks(self) -> bool:
         """Whether the step may ask the model."""
         return False
+
+    def require(self, *, allow_python: bool) -> None:
+        """Raise WorkflowError where this run, or this machine, does not have what the step cannot do without."""
+        return
 
     @abstractmethod
     def run(self, state: State, tools: Tools) -> Run:
@@ -211,6 +225,7 @@ def validity_date(encounter: Encounter, pack: Pack | None) -> dt.date | None:
 __all__ = [
     "CANDIDATE_SLOTS",
     "CODE_SLOTS",
+    "GATHERED",
     "SLOTS",
     "Answers",
     "Ask",

@@ -2,8 +2,9 @@
 
 Rules are data with citations (``steps/data/code_also.toml``): *cue* (a word in the record supports a companion),
 *group* (the instruction offers several codes and the record decides: the model chooses, or "the record does not
-say"), *combine* (two conditions that the classification presumes linked become one code). Companions are
-proposals with their own evidence or verdict; every change carries a Link and a Finding that cites its rule.
+say"; a number that the operation note tells decides without a question), *combine* (two conditions that the
+classification presumes linked become one code), *typed* (see :mod:`jointcoder.steps.typed`). Companions are proposals
+with their own evidence or verdict; every change carries a Link and a Finding that cites its rule.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from jointcoder.llm.base import Choice, Question
-from jointcoder.records import AssignedCode, Finding, Kind, Link, Mention, Severity, Span, System, Verdict
+from jointcoder.records import AssignedCode, Finding, Flag, Kind, Link, Mention, Severity, Span, System, Verdict
 from jointcoder.steps import base
 from jointcoder.steps.base import CANDIDATE_SLOTS, Choose, Run, State, Tools, Update
 from jointcoder.steps.causes import causes
 from jointcoder.steps.common import chunk_of, ranked, record_context, span_at, step_data
+from jointcoder.steps.map_codes import unique
 from jointcoder.steps.prompting import LETTERS
+from jointcoder.steps.typed import typed
+from jointcoder.steps.vessels import treated
 from jointcoder.text.wordings import past
 
 if TYPE_CHECKING:
@@ -28,17 +32,20 @@ if TYPE_CHECKING:
 
 TOLD = ("problem", "list")  # sources whose wording says what the visit is about
 Rule = dict[str, Any]
+Group = tuple[Rule, AssignedCode, list[AssignedCode]]  # an instruction, the code it stands at, and what it offers
 
 
 class CodeAlsoOptions(base.KindOptions):
     """``ask_model``: decide groups by the model (without it groups are left alone); ``keep``: the probability that
     the chosen member of a group must reach; ``cue_confidence``: of a companion supported by a cue word;
-    ``cause_confidence``: of a cause of injury that the history tells."""
+    ``cause_confidence``: of a cause of injury that the history tells; ``count_confidence``: of a companion for a number
+    that the operation note tells."""
 
     ask_model: bool = True
     keep: float = Field(default=0.4, ge=0, le=1)
     cue_confidence: float = Field(default=0.6, ge=0, le=1)
     cause_confidence: float = Field(default=0.5, ge=0, le=1)
+    count_confidence: float = Field(default=0.8, ge=0, le=1)
 
 
 class CodeAlso(base.KindStep):
@@ -63,18 +70,47 @@ class CodeAlso(base.KindStep):
         system = tools.system(self.options.kind)
         before = len(codes)
         codes = combine(codes, self._rules("combine", system), tools, state.language)
+        codes = unique(typed(codes, tools, state.language))
         added = list(self._cued(codes, system, state, tools))
         added += self._worded(codes, system, state, tools)
         added += pasts(codes, state, tools, self.options.kind)
         told = causes(codes, state, tools, confidence=self.options.cause_confidence)
         codes = [explained(code, told) for code in codes]
         added += told
-        groups = list(self._groups(codes, system, tools)) if self.options.ask_model else []
+        groups = list(self._groups(codes, system, tools))
+        counted, groups = self._counted(groups, state) if groups else ([], groups)
+        added += counted
+        flags = uncounted(groups, self.name) if not self.options.ask_model else ()
+        groups = groups if self.options.ask_model else []
         if groups:
             answers = yield from ask_groups(groups, codes, state, tools)
             added += self._decided(groups, answers, codes, tools, state.language)
         codes += [code for code in added if code.code not in {c.code for c in codes}]
-        return Update({self.slot: ranked(codes)}, notes={"added": len(codes) - before, "groups": len(groups)})
+        notes = {"added": len(codes) - before, "groups": len(groups)}
+        return Update({self.slot: ranked(codes)}, flags, notes)
+
+    def _counted(self, groups: Sequence[Group], state: State) -> tuple[list[AssignedCode], list[Group]]:
+        """The members of groups whose number the operation note tells, and the groups that stay open."""
+        told = treated(state)
+        numbers = {"vessels": told.vessels, "stents": told.stents}
+        found: list[AssignedCode] = []
+        left: list[Group] = []
+        for rule, asking, members in groups:
+            number = numbers.get(rule["question"], 0)
+            if not number:
+                left.append((rule, asking, members))
+                continue
+            member = members[min(number, len(members)) - 1]
+            found.append(
+                member.with_(
+                    confidence=self.options.count_confidence,
+                    evidence=told.spans or asking.evidence,
+                    links=(Link(relation="companion_of", system=asking.system, code=asking.code),),
+                    checks=(note("code_also.count", (member.code, asking.code), rule["citation"]),),
+                    stages=(self.name,),
+                )
+            )
+        return found, left
 
     def _rules(self, table: str, system: System | None) -> list[Rule]:
         return [rule for rule in step_data("code_also").get(table, []) if rule["system"] == system]
@@ -114,9 +150,7 @@ class CodeAlso(base.KindStep):
                     yield companion(entry, asking, own, rule["citation"], "worded", tools, state.language)
                     break
 
-    def _groups(
-        self, codes: Sequence[AssignedCode], system: System | None, tools: Tools
-    ) -> Iterable[tuple[Rule, AssignedCode, list[AssignedCode]]]:
+    def _groups(self, codes: Sequence[AssignedCode], system: System | None, tools: Tools) -> Iterable[Group]:
         seen: set[tuple[str, ...]] = set()
         for rule in self._rules("group", system):
             asking = first_with(codes, rule["when"])
@@ -129,7 +163,7 @@ class CodeAlso(base.KindStep):
 
     def _decided(
         self,
-        groups: Sequence[tuple[Rule, AssignedCode, list[AssignedCode]]],
+        groups: Sequence[Group],
         answers: Sequence[Choice],
         codes: Sequence[AssignedCode],
         tools: Tools,
@@ -151,6 +185,14 @@ class CodeAlso(base.KindStep):
                 verdicts=(verdict,),
                 stages=(self.name,),
             )
+
+
+def uncounted(groups: Sequence[Group], step: str) -> tuple[Flag, ...]:
+    """A flag for instructions that nothing decided."""
+    if not groups:
+        return ()
+    asked = ", ".join(f"{rule['question']} ({asking.code})" for rule, asking, _ in groups)
+    return (Flag(code="JC613", step=step, message=f"the record does not tell the number of {asked}"),)
 
 
 def explained(code: AssignedCode, told: Sequence[AssignedCode]) -> AssignedCode:
@@ -226,7 +268,7 @@ def holds(text: str, words: Sequence[str]) -> bool:
 
 
 def ask_groups(
-    groups: Sequence[tuple[Rule, AssignedCode, list[AssignedCode]]],
+    groups: Sequence[Group],
     codes: Sequence[AssignedCode],
     state: State,
     tools: Tools,

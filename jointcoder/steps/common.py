@@ -13,10 +13,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jointcoder.llm.base import Context
-from jointcoder.records import AssignedCode, Document, Role, Span
+from jointcoder.records import AssignedCode, Document, Role, Span, System
 from jointcoder.text.locate import locate
 
 if TYPE_CHECKING:
+    from jointcoder.codebook.book import CodeBook
+    from jointcoder.codebook.model import Entry
     from jointcoder.steps.base import State, Tools
     from jointcoder.text.chunks import Chunk
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 def step_data(name: str) -> dict[str, Any]:
     """A language-independent rule table of ``steps/data``; read once, never changed."""
     return tomllib.loads((files("jointcoder.steps") / "data" / f"{name}.toml").read_text("utf-8"))
+
+
+@cache
+def has_data(name: str) -> bool:
+    """Whether ``steps/data`` holds a table of that name: a language may lack one."""
+    return (files("jointcoder.steps") / "data" / f"{name}.toml").is_file()
 
 
 def chunk_text(chunk: Chunk, documents: Sequence[Document]) -> str:
@@ -79,6 +87,16 @@ def sentence_around(span: Span, documents: Sequence[Document], *, reach: int = 9
         if (cut := after.find(stop)) >= 0:
             after = after[:cut]
     return " ".join((before + span.quote + after).split())
+
+
+def entry_at(book: CodeBook, system: System, prefix: str) -> Entry | None:
+    """The assignable entry that a place of the classification stands for in this edition: Chinese ones fill the place
+    up (``00.45`` is ``00.4500``, ``I10`` is ``I10.x00``); else the place's default."""
+    for code in (prefix, f"{prefix}00", f"{prefix}.x00", f"{prefix}x00"):
+        entry = book.get(system, code)
+        if entry is not None and entry.billable:
+            return entry
+    return book.default_billable(system, prefix)
 
 
 def ranked(codes: Iterable[AssignedCode]) -> tuple[AssignedCode, ...]:

@@ -17,14 +17,14 @@ from pydantic import Field
 
 from jointcoder.llm.base import Generation, Prompt
 from jointcoder.records import Flag, Kind, Mention, Section, Span
-from jointcoder.steps import base, confidence
+from jointcoder.steps import base, confidence, runon
 from jointcoder.steps.base import Generate, Run, State, Tools, Update
 from jointcoder.steps.common import find_span, record_context, span_at, step_data
-from jointcoder.text.assertion import assert_span
+from jointcoder.text.assertion import FINDINGS, assert_spans
 from jointcoder.text.chunks import Chunk
 from jointcoder.text.problems import problem_headings, problem_parts
 from jointcoder.text.sections import section_kind
-from jointcoder.text.segment import split_items
+from jointcoder.text.told import CUES, tells
 
 Source = Literal["list", "problem", "model", "dictionary"]
 FIELDS = {Kind.DIAGNOSIS: "diagnoses", Kind.PROCEDURE: "procedures"}
@@ -69,7 +69,7 @@ class Extract(base.Step):
         flags: list[Flag] = []
         if "list" in self.options.sources:
             for kind in kinds:
-                found += listed(state, kind)
+                found += listed(state, kind, tools)
         if self.options.trust_lists:
             kinds = tuple(kind for kind in kinds if not any(m.kind is kind for m in found))
         if "problem" in self.options.sources and Kind.DIAGNOSIS in kinds:
@@ -161,25 +161,26 @@ def copied_mentions(
     return mentions, flags
 
 
-def listed(state: State, kind: Kind) -> list[Mention]:
-    """The items of the sections that are lists of this kind (the first group that is present)."""
+def listed(state: State, kind: Kind, tools: Tools) -> list[Mention]:
+    """The items of the sections that are lists of this kind (the first group that is present), run-together ones
+    parted."""
     for group in step_data("extract")["lists"][kind.value]:
         sections = [section for section in state.sections if section.name in group]
         if sections:
-            return [m for section in sections for m in _items(state, section, kind)]
+            return [m for section in sections for m in _items(state, section, kind, tools)]
     return []
 
 
-def _items(state: State, section: Section, kind: Kind) -> Iterator[Mention]:
+def _items(state: State, section: Section, kind: Kind, tools: Tools) -> Iterator[Mention]:
     text = state.encounter.documents[section.document].text
     start = section.start
     body = text[start : section.end]
     if section.heading and body.startswith(section.heading):
         start += len(section.heading)
         body = text[start : section.end]
-    for item_start, item_end in split_items(body, state.language):
-        if any(character.isalnum() for character in body[item_start:item_end]):
-            span = span_at(state.encounter.documents, section.document, start + item_start, start + item_end)
+    for first, last in runon.listed(body, state.language, tools, tools.system(kind)):
+        if any(character.isalnum() for character in body[first:last]):
+            span = span_at(state.encounter.documents, section.document, start + first, start + last)
             yield mention(state, kind, span, name=span.quote, source="list")
 
 
@@ -205,8 +206,11 @@ def problems(state: State) -> list[Mention]:
 
 
 def spotted(state: State, tools: Tools, kinds: Sequence[Kind]) -> list[Mention]:
-    """Code-book wordings found in the text."""
-    found = []
+    """Code-book wordings found in the text. Procedures of a language that tells what was done are left to *mine*."""
+    kinds = tuple(kind for kind in kinds if kind is Kind.DIAGNOSIS or not tells(state.language))
+    found: list[Mention] = []
+    if not kinds:
+        return found
     skipped = set(step_data("extract")["dictionary"]["skip_kinds"])
     for section in state.sections:
         if section_kind(section.name) in skipped:
@@ -239,7 +243,8 @@ def mention(state: State, kind: Kind, span: Span, *, name: str, source: str) -> 
     """A mention with its section and assertion; its id is its place, so the same place has the same id."""
     section = section_at(state.sections, span)
     text = state.encounter.documents[span.document].text
-    assertion = assert_span(text, span.start, span.end, lang=state.language, section=section)
+    cues = CUES if kind is Kind.PROCEDURE and tells(state.language) else FINDINGS
+    (assertion,) = assert_spans(text, [(span.start, span.end)], lang=state.language, sections=[section], cues=cues)
     identity = f"{'d' if kind is Kind.DIAGNOSIS else 'p'}{span.document}:{span.start}-{span.end}"
     return Mention(id=identity, kind=kind, span=span, name=name, assertion=assertion, section=section, source=source)
 

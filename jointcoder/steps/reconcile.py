@@ -1,7 +1,8 @@
 """reconcile: diagnoses and procedures meet. Last of the flow.
 
 Drops findings that are integral to a coded disease and parents of coded children, links each procedure to the
-diagnosis that explains it, sets present-on-admission where the record shows it, runs the rule check, and gives the
+diagnosis that explains it (:mod:`.joint` for the Chinese code sets), looks whether the record bears out its own list
+(:mod:`.support`), sets present-on-admission where the record shows it, runs the rule check, and gives the
 final ranks. A principal that the rules forbid gives way to the next code.
 """
 
@@ -19,13 +20,14 @@ from jointcoder.records import (
     Kind,
     Link,
     Mention,
-    PresentOnAdmission,
     Severity,
     System,
 )
-from jointcoder.steps import base
+from jointcoder.steps import base, joint
+from jointcoder.steps.admission import with_admission
 from jointcoder.steps.base import Run, State, Tools, Update, edition_date
-from jointcoder.steps.common import ranked, step_data
+from jointcoder.steps.common import ranked
+from jointcoder.steps.support import supported
 
 
 class ReconcileOptions(base.StepOptions):
@@ -43,7 +45,7 @@ class Reconcile(base.Step):
     purpose: ClassVar[str] = "diagnoses ↔ procedures, integral findings, rule check, final order"
     Options: ClassVar[type[base.StepOptions]] = ReconcileOptions
     options: ReconcileOptions
-    reads = frozenset({"encounter", "mentions", "diagnoses", "procedures"})
+    reads = frozenset({"encounter", "language", "sections", "mentions", "diagnoses", "procedures"})
     writes = frozenset({"diagnoses", "procedures", "findings"})
 
     def run(self, state: State, tools: Tools) -> Run:
@@ -57,17 +59,22 @@ class Reconcile(base.Step):
             findings += [*dropped, *defaults, *parents]
         if self.options.drop_integral:
             diagnoses, integral = without_integral(diagnoses)
-            findings += integral
+            diagnoses, taken = joint.without_taken_in(diagnoses)
+            findings += [*integral, *taken]
         on = edition_date(state.encounter)
-        diagnoses = [with_admission(code, mentions, tools, on) for code in diagnoses]
-        procedures = [linked(code, diagnoses, mentions) for code in procedures]
+        diagnoses, states = joint.without_states(diagnoses, procedures, state)
+        findings += states
+        procedures = [code if joint.pairs_of(code) else linked(code, diagnoses, mentions) for code in procedures]
+        diagnoses, procedures = joint.with_links(diagnoses, procedures)
+        diagnoses, procedures = joint.ordered(diagnoses, procedures)
         diagnoses = allowed_first(diagnoses, tools, state, on)
-        codes = [*ranked(diagnoses), *ranked(procedures)]
+        diagnoses, doubts = supported(diagnoses, state)
+        codes = [*with_admission(ranked(diagnoses), state, tools), *ranked(procedures)]
         # Present on admission is reported of stays; a visit has no day of admission.
         stay = state.encounter.admitted is not None
         ruled = check(tools.book, codes, on=on, patient=state.encounter.patient, inpatient=stay)
         codes = [with_findings(code, ruled) for code in codes]
-        flags = self._flags(codes, state, tools)
+        flags = (*self._flags(codes, state, tools), *doubts, *joint.flags(states, diagnoses, procedures))
         yield from ()
         return Update(
             {
@@ -170,17 +177,6 @@ def _explains(disease: AssignedCode, finding: AssignedCode) -> bool:
         and finding.system in (System.ICD10CM, System.ICD10CN)
         and is_integral(finding.code, disease.code)
     )
-
-
-def with_admission(code: AssignedCode, mentions: dict[str, Mention], tools: Tools, on: dt.date | None) -> AssignedCode:
-    """Exempt where the code is on the exempt list; present on admission where the record shows it in what the patient
-    brought along; else left open. ICD-10-CM Official Guidelines, appendix I."""
-    if "poa-exempt" in tools.book.edits(code.system, code.code, on):
-        return code.with_(present_on_admission=PresentOnAdmission.EXEMPT)
-    sections = set(step_data("reconcile")["present_on_admission"]["sections"])
-    if any(mentions[m].section in sections for m in code.mentions if m in mentions):
-        return code.with_(present_on_admission=PresentOnAdmission.YES)
-    return code
 
 
 def linked(procedure: AssignedCode, diagnoses: Sequence[AssignedCode], mentions: dict[str, Mention]) -> AssignedCode:

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from jointcoder.llm.base import Choice, Context, Question
+from jointcoder.llm.base import Context, Question
 from jointcoder.records import Assertion, AssignedCode, Candidate, Flag, Kind, Mention, Span, System
-from jointcoder.steps import base, confidence
+from jointcoder.steps import base, confidence, seek
 from jointcoder.steps.base import CANDIDATE_SLOTS, CODE_SLOTS, Choose, Run, State, Tools, Update
 from jointcoder.steps.common import ranked, sentence_around, softmax
 from jointcoder.steps.prompting import LETTERS
 from jointcoder.steps.sides import with_sides
+from jointcoder.steps.status import status_hits
+from jointcoder.steps.taught import Answered, as_hit, doubts, entries, part_of
+from jointcoder.steps.told import IMPLIED, SOURCE
 from jointcoder.text.expand import expand
 from jointcoder.text.patient import UNKNOWN, stated_sex
 from jointcoder.text.problems import problem_parts
+from jointcoder.text.told import tells
 from jointcoder.text.wordings import past, past_forms, reworded
 
 if TYPE_CHECKING:
@@ -34,7 +38,10 @@ if TYPE_CHECKING:
 
 AS_WRITTEN = 0.85  # lookup score from which a term counts as found under its own wording
 LOOSER = 0.9  # what a hit under a part of the wording is worth, against one under the whole
+NAMED = (SOURCE, IMPLIED)  # sources whose mentions bear a name of the code book
 OTHER_SEX = {"male": "female", "female": "male"}
+APPROACH = 4  # place of the approach in an ICD-10-PCS code
+NEW_TECHNOLOGY = "X"
 TRANSLATION = "en"  # the language of the names that extraction delivers beside a wording in another language
 
 
@@ -61,30 +68,39 @@ class Term:
     mentions: tuple[Mention, ...]
     sentence: str = ""
 
+    @property
+    def written(self) -> str:
+        """The wording; the name, for what the text tells in other words than names (:mod:`.told`)."""
+        return self.name if self.mentions[0].source in NAMED else self.mentions[0].span.quote
+
     def wordings(self, language: str) -> list[tuple[str, str]]:
         """What to look up, each with its language: as written, expanded, and by its translated name."""
-        written = self.mentions[0].span.quote
+        written = self.written
+        if self.mentions[0].source in NAMED:
+            return [(self.name, language)]
         joined = any(not written.endswith(member) for member in self.members(language))
         others = [] if joined else reworded(written, language)  # else what is said of one would be said of all
-        found = [(wording, language) for wording in (*expand(written, language), *others)]
+        wordings = [*expand(written, language), *others]
+        found = [(wording, language) for wording in (*wordings, *seek.further(wordings, language))]
         if self.name != written:
             found += [(wording, TRANSLATION) for wording in expand(self.name, TRANSLATION)]
         return found
 
     def members(self, language: str) -> list[str]:
         """The parts of a wording that joins several conditions, and what it says without words in front."""
-        written = self.mentions[0].span.quote
+        written = self.written
         return [written[first:last] for first, last in problem_parts(written, (0, len(written)), language)]
 
     def looser(self, language: str) -> list[tuple[str, str]]:
         """Further wordings, for a term that is not in the book as it is written: what remains without words in front
         that add nothing, the members of a phrase that joins several, and the states that past events leave."""
-        written = self.mentions[0].span.quote
+        written = self.written
         # The parts of a heading are mentions of their own; of another phrase its first member is what it is about.
         found = [] if self.mentions[0].source == "problem" else self.members(language)
         found = [one for one in found if found[0].endswith(one)]
         if over := past(written, language):
             found += [form.format(name=name) for form in past_forms(language) for name in expand(over, language)]
+        found += seek.looser(written, language)
         more = [other for wording in found for other in (*expand(wording, language), *reworded(wording, language))]
         return [(wording, language) for wording in dict.fromkeys(more) if wording != written]
 
@@ -148,6 +164,8 @@ class Standardise(base.Step):
 def group(state: State, kind: Kind, codable: Sequence[Assertion]) -> list[Term]:
     """One term per different wording, in order of first mention. A wording that is only ever denied is left out."""
     by_name: dict[str, list[Mention]] = {}
+    if kind is Kind.PROCEDURE and tells(state.language):
+        codable = (Assertion.PRESENT,)  # the language tells what was done from what was planned or is past
     for mention in state.mentions:
         if mention.kind is kind and mention.assertion in codable:
             by_name.setdefault(" ".join(mention.name.casefold().split()), []).append(mention)
@@ -167,43 +185,94 @@ def choose_entries(
     *,
     sex: str = UNKNOWN,
 ) -> Generator[Choose, list[Any], list[Chosen]]:
-    """For each term its hits and the one chosen. One ask for all terms that lookup alone does not settle."""
+    """For each term its hits and the one chosen; several for a term that a pack in use says holds several.
+
+    A pack that learnt from term pairs speaks first, the lookup where it names nothing. One ask for all terms of which
+    the pack is unsure, one for those that lookup alone does not settle.
+    """
     system = tools.system(options.kind)
     assert system is not None
-    found = [candidates(term, tools, language, system, options.k, on, sex=sex) for term in terms]
-    open_terms = [i for i, hits in enumerate(found) if options.ask_model and hits and hits[0].score < options.sure]
-    orders = {i: shuffled(len(found[i]), terms[i].name) for i in open_terms}
-    questions = [question(terms[i], found[i], orders[i], tools, language, options.kind) for i in open_terms]
-    answers: dict[int, Choice] = {}
-    if questions:
-        prompts = tools.prompts(language)
-        context = Context(prompts("standardise", "context"), prompts("shared", "system"))
-        replies = yield Choose(context, questions)
-        answers = dict(zip(open_terms, replies, strict=True))
-    return [
-        settle(term, hits, answers.get(i), orders.get(i, ()), options)
-        for i, (term, hits) in enumerate(zip(terms, found, strict=True))
-    ]
+    part = part_of(tools, system)
+    wordings = [term.written for term in terms]
+    opened = doubts(wordings, part, options.adapter) if part and options.ask_model else {}
+    hits = {i: [as_hit(choice, system, language) for choice in choices] for i, choices in opened.items()}
+    said = yield from put(terms, hits, tools, language, options.kind)
+    chosen: dict[int, list[Chosen]] = {}
+    for i, (term, wording) in enumerate(zip(terms, wordings, strict=True)):
+        answer = said.get(i)
+        held = entries(wording, part, tools, system, language, opened=opened.get(i, ()), answer=answer) if part else ()
+        chosen[i] = [
+            Chosen(term, (entry.hit,), entry.hit, entry.probability, answer is not None)
+            for entry in held
+            if fits(entry.hit, tools, on, sex)
+        ]
+    rest = [i for i in range(len(terms)) if not chosen[i]]
+    found = {i: candidates(terms[i], tools, language, system, options.k, on, sex=sex) for i in rest}
+    unsure = {i: own for i, own in found.items() if options.ask_model and own and own[0].score < options.sure}
+    said = yield from put(terms, unsure, tools, language, options.kind)
+    chosen |= {i: [settle(terms[i], own, said.get(i), options)] for i, own in found.items()}
+    return [choice for i in range(len(terms)) for choice in chosen[i]]
+
+
+def put(
+    terms: Sequence[Term], hits: Mapping[int, Sequence[Hit]], tools: Tools, language: str, kind: Kind
+) -> Generator[Choose, list[Any], dict[int, Answered]]:
+    """Place of a term → the model's answer among its hits. One ask for all of them, none where there are no hits."""
+    if not hits:
+        return {}
+    orders = {i: shuffled(len(own), terms[i].name) for i, own in hits.items()}
+    questions = [question(terms[i], own, orders[i], tools, language, kind) for i, own in hits.items()]
+    prompts = tools.prompts(language)
+    replies = yield Choose(Context(prompts("standardise", "context"), prompts("shared", "system")), questions)
+    found = {}
+    for (i, order), reply in zip(orders.items(), replies, strict=True):
+        by_hit = dict(zip(order, reply.logprobs, strict=False))
+        found[i] = Answered(tuple(by_hit[place] for place in range(len(order))), reply.logprobs[len(order)])
+    return found
 
 
 def candidates(
     term: Term, tools: Tools, language: str, system: System, k: int, on: dt.date | None, *, sex: str = UNKNOWN
 ) -> tuple[Hit, ...]:
     """Up to ``k`` assignable entries of ``system`` for all wordings of a term, valid on the date and for the patient's
-    sex, best first; of equally good ones that of the wording named first."""
+    sex, best first; of equally good ones that of the wording named first. Of procedures see :func:`told_apart`."""
+    written = term.written
+    if states := status_hits(written, language, tools, system, k):
+        return tuple(hit for hit in states if fits(hit, tools, on, sex))
     best: dict[str, tuple[Hit, int]] = {}
     for wordings, weight in ((term.wordings(language), 1.0), (term.looser(language), LOOSER)):
         if max((hit.score for hit, _ in best.values()), default=0.0) >= AS_WRITTEN:
             break
         for place, (wording, lang) in enumerate(wordings):
-            for hit in tools.lookup.search(wording, kind=system.kind, lang=lang, k=k, system=system, billable=True):
+            for hit in seek.seek(wording, lang, tools, system, k):
                 score = round(hit.score * weight, 4)
                 if hit.code not in best or score > best[hit.code][0].score:
                     best[hit.code] = (hit if weight == 1 else replace(hit, score=score), place)
-    order = sorted(best.values(), key=lambda found: (-found[0].score, found[1], found[0].code))
-    valid = [hit for hit, _ in order if on is None or tools.book.is_valid(system, hit.code, on)]
+    order = sorted(best.values(), key=lambda found: (-found[0].score, found[1], *seek.place(found[0], language)))
+    return tuple(told_apart(hit for hit, _ in order if fits(hit, tools, on, sex)))[:k]
+
+
+def told_apart(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """ICD-10-PCS, best first: of codes that differ in the approach alone the first, and no new technology that is not
+    named as such. The approach that a wording tells, or that its operation goes by, has been heard by the lookup;
+    where it tells none a choice among letters knows no better. Section X holds single products (ICD-10-PCS guideline
+    D1): a part of such a title is the name of something else. Hits of other systems pass as they are."""
+    approached: set[str] = set()
+    for hit in hits:
+        if hit.system is System.ICD10PCS:
+            alike = hit.code[:APPROACH] + hit.code[APPROACH + 1 :]
+            if alike in approached or (hit.code[0] == NEW_TECHNOLOGY and hit.score < AS_WRITTEN):
+                continue
+            approached.add(alike)
+        yield hit
+
+
+def fits(hit: Hit, tools: Tools, on: dt.date | None, sex: str) -> bool:
+    """Whether an entry is valid on the date and can be coded for a patient of this sex."""
     other = OTHER_SEX.get(sex)
-    return tuple(hit for hit in valid if other is None or other not in tools.book.edits(system, hit.code, on))[:k]
+    return (on is None or tools.book.is_valid(hit.system, hit.code, on)) and (
+        other is None or other not in tools.book.edits(hit.system, hit.code, on)
+    )
 
 
 def sex_of(state: State) -> str:
@@ -224,24 +293,23 @@ def shuffled(count: int, seed: str) -> tuple[int, ...]:
 def question(
     term: Term, hits: Sequence[Hit], order: Sequence[int], tools: Tools, language: str, kind: Kind
 ) -> Question:
-    """The lettered question for one term; "none" is the last letter."""
+    """The lettered question for one term, in its sentence where it stands in one; "none" is the last letter."""
     prompts = tools.prompts(language)
     names = [hits[i].name for i in order] + [prompts("standardise", "none")]
     lines = "\n".join(f"{letter}. {name}" for letter, name in zip(LETTERS, names, strict=False))
+    mention = term.mentions[0].span.quote if term.mentions else term.name
     text = prompts(
         "standardise",
-        "question",
+        "question" if term.sentence and term.sentence != mention else "alone",
         kind=prompts("standardise", kind.value),
         options=lines,
-        sentence=term.sentence or term.name,
-        mention=term.mentions[0].span.quote if term.mentions else term.name,
+        sentence=term.sentence,
+        mention=mention,
     )
     return Question(text, LETTERS[: len(names)])
 
 
-def settle(
-    term: Term, hits: Sequence[Hit], answer: Choice | None, order: Sequence[int], options: StandardiseOptions
-) -> Chosen:
+def settle(term: Term, hits: Sequence[Hit], answer: Answered | None, options: StandardiseOptions) -> Chosen:
     """Lookup score and model log-probability added up; the best wins, or none."""
     if not hits:
         return Chosen(term, (), None, 0.0, False)
@@ -249,9 +317,8 @@ def settle(
     if answer is None:
         probabilities = softmax([*scores, options.sharpness * options.none_score])
         return Chosen(term, tuple(hits), hits[0], probabilities[0], False)
-    for place, index in enumerate(order):
-        scores[index] += options.model_weight * answer.logprobs[place]
-    none = options.sharpness * options.none_score + options.model_weight * answer.logprobs[len(order)]
+    scores = [score + options.model_weight * own for score, own in zip(scores, answer.logprobs, strict=True)]
+    none = options.sharpness * options.none_score + options.model_weight * answer.none
     probabilities = softmax([*scores, none])
     best = max(range(len(probabilities)), key=lambda i: (probabilities[i], -i))
     return Chosen(term, tuple(hits), hits[best] if best < len(hits) else None, probabilities[best], True)

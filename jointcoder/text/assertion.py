@@ -16,7 +16,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from jointcoder.records import Assertion
 from jointcoder.text.cues import Cue, CueTable, Found, cue_table
@@ -25,6 +25,7 @@ from jointcoder.text.segment import sentences
 
 # Where several categories reach a finding: "no family history of", "mother had a possible stroke".
 _PRIORITY = (Assertion.NEGATED, Assertion.FAMILY, Assertion.POSSIBLE, Assertion.HISTORICAL)
+FINDINGS = "assertion"  # the table of cues for findings
 _DIGIT = re.compile(r"\d")
 
 
@@ -43,9 +44,11 @@ def assert_spans(
     *,
     lang: str,
     sections: Sequence[str | None] | None = None,
+    cues: str = FINDINGS,
 ) -> list[Assertion]:
-    """Assertions of mentions, in order; ``sections``, if given, has one name (or None) for each."""
-    table = cue_table(lang)
+    """Assertions of mentions, in order; ``sections``, if given, has one name (or None) for each. ``cues`` names the
+    table: findings are read with the default one, procedures with one of what was done (:mod:`.told`)."""
+    table = cue_table(lang, cues)
     bounds = sentences(text, lang)
     starts = [start for start, _ in bounds]
     read: dict[tuple[int, int], _Sentence] = {}
@@ -61,7 +64,7 @@ def assert_spans(
                 max(bounds[place][1], end),
             )  # a mention may run over the sentence's end
             if (first, last) not in read:
-                read[first, last] = _Sentence(text[first:last], table)
+                read[first, last] = _read(text[first:last], lang, cues)
             found = read[first, last].assertion(start - first, end - first)
         results.append(_with_section(found, table, section))
     return results
@@ -83,6 +86,12 @@ class _Reaching:
 
 def _inside(span: tuple[int, int], found: Found) -> bool:
     return found.start <= span[0] and span[1] <= found.end and span != (found.start, found.end)
+
+
+@lru_cache(maxsize=512)
+def _read(sentence: str, lang: str, cues: str) -> _Sentence:
+    """A sentence with its cues: several steps ask about the mentions of the same one."""
+    return _Sentence(sentence, cue_table(lang, cues))
 
 
 class _Sentence:

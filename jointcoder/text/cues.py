@@ -80,9 +80,9 @@ def _key(matched: str) -> str:
 
 
 @cache
-def cue_table(lang: str) -> CueTable:
-    """The table of a language; InputError JC105 if there is none."""
-    data = toml("assertion", known_language(lang))
+def cue_table(lang: str, name: str = "assertion") -> CueTable:
+    """The table of a language, ``data/<language>/<name>.toml``; InputError JC105 if the language is unknown."""
+    data = toml(name, known_language(lang))
     scope: dict[str, Any] = data["scope"]
     cues: dict[str, list[Cue]] = {}
     for entry in data["cue"]:

@@ -1,7 +1,9 @@
 """Abbreviations and everyday short forms → the wordings a code book is likely to hold.
 
 ``CHF exacerbation`` → ``congestive heart failure exacerbation``. The tables (``data/<language>/abbreviations.tsv``)
-say which forms are ambiguous; those count only exactly as written there. Gives alternatives, decides nothing.
+say which forms are ambiguous; those count only exactly as written there, and where cues are listed for a reading only
+beside one of them. The hospital's own table (setting ``abbreviations``) goes before: a form that it holds means what it
+says there. Gives alternatives, decides nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from functools import cache
 from itertools import islice, product
 from types import MappingProxyType
 
+from jointcoder.settings import Settings
+from jointcoder.text.dictionary import read_abbreviations
 from jointcoder.text.resources import known_language, table
 
 _MAX_ALTERNATIVES = 8
@@ -22,31 +26,41 @@ _HAN = re.compile("[\u3400-\u9fff]")
 
 @dataclass(frozen=True)
 class Abbreviation:
-    """One row: the form, what it stands for, ``kind`` (dx, px, other), whether it is ambiguous, and the continuations
-    under which it is not this form at all."""
+    """One row: the form, what it stands for, ``kind`` (dx, px, other), whether it is ambiguous, the continuations under
+    which it is not this form at all, and the words one of which must stand beside it, where anything stands beside
+    it."""
 
     form: str
     expansion: str
     kind: str
     caution: bool
     unless: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @cache
 def abbreviations(lang: str) -> tuple[Abbreviation, ...]:
-    """The table of a language. Raises InputError JC105 for an unknown one."""
-    return tuple(
-        Abbreviation(row[0], row[1], row[2], row[3] == "yes", tuple(row[4].split()) if len(row) > 4 else ())
-        for row in table("abbreviations", known_language(lang))
-    )
+    """The hospital's own table, then that of the language. InputError JC105 for an unknown one; for the hospital's
+    JC107, JC152."""
+    shipped = table("abbreviations", known_language(lang))
+    path = Settings.load().abbreviations
+    own = read_abbreviations(path) if path else ()
+    told = {row[0] for row in own}
+    return tuple(map(_abbreviation, (*own, *(row for row in shipped if row[0] not in told))))
 
 
-def expand(term: str, lang: str) -> list[str]:
+def _abbreviation(row: tuple[str, ...]) -> Abbreviation:
+    unless, beside = (tuple(row[place].split()) if len(row) > place else () for place in (4, 5))
+    return Abbreviation(row[0], row[1], row[2], row[3] == "yes", unless, beside)
+
+
+def expand(term: str, lang: str, *, context: str = "") -> list[str]:
     """Alternatives of ``term`` for lookup: itself, then with its short forms written out, at most eight in all.
 
     Forms inside a longer term are replaced as whole words (Chinese ones wherever they stand, the longest first).
+    ``context``: what stands around the term in the note, for forms with several readings.
     """
-    found = _occurrences(term, lang)
+    found = _occurrences(term, lang, context)
     if not found:
         return [term]
     choices = [[term[start:end], *expansions] for start, end, expansions in found]
@@ -68,16 +82,26 @@ def _rebuilt(term: str, found: list[tuple[int, int, list[str]]], words: tuple[st
     return "".join([*parts, term[place:]])
 
 
-def _occurrences(term: str, lang: str) -> list[tuple[int, int, list[str]]]:
+def _occurrences(term: str, lang: str, context: str) -> list[tuple[int, int, list[str]]]:
     """Where short forms stand in ``term``, not overlapping, with the expansions of each."""
     exact, loose = _forms(lang)
     found = []
     for match in _pattern(lang).finditer(term):
         rows = exact.get(match[0]) or loose.get(match[0].lower(), [])
-        expansions = [row.expansion for row in rows if _applies(row, term, match.start(), match.end())]
+        rows = [row for row in rows if _applies(row, term, match.start(), match.end())]
+        expansions = [row.expansion for row in _told(rows, term[: match.start()] + term[match.end() :] + context)]
         if expansions:
             found.append((match.start(), match.end(), expansions))
     return found
+
+
+def _told(rows: list[Abbreviation], around: str) -> list[Abbreviation]:
+    """The readings that the words around a form speak for; where they speak for none of those that need it, the others;
+    all of them where nothing stands around it."""
+    if not any(char.isalnum() for char in around):
+        return rows
+    cued = [row for row in rows if any(word in around for word in row.beside)]
+    return cued or [row for row in rows if not row.beside]
 
 
 def _applies(row: Abbreviation, term: str, start: int, end: int) -> bool:

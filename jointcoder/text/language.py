@@ -8,7 +8,10 @@ is the likelier. Knows nothing of sections or of what the text says.
 
 from __future__ import annotations
 
+import io
+import lzma
 import re
+from array import array
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,6 +29,7 @@ _MIN_WORDS = 8  # fewer running words never make a text unsupported
 _MIN_PROBABILITY = 0.6
 _BLOCK = 400
 _SAMPLE = 20_000
+_ARRAYS = {2: "H", 4: "I", 8: "L"}  # by bytes a number
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,34 @@ def _probabilities(text: str) -> dict[str, float]:
 def _identifier() -> Any:
     from py3langid import langid
 
-    identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    try:
+        identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    except OSError:
+        identifier = _from_memory(langid)
     identifier.set_languages(list(toml("languages")["latin"]))
     return identifier
+
+
+def _from_memory(langid: Any) -> Any:
+    """The same identifier without a temporary file, which py3langid unpacks its model into: for a read-only system or a
+    full disk."""
+    import numpy as np
+
+    with lzma.open(langid.MODEL_DIR / langid.MODEL_FILE) as packed:
+        unpacked = io.BytesIO(packed.read())
+    with np.load(unpacked, allow_pickle=False) as model:
+        nextmove, rows = (
+            array(_ARRAYS[table.itemsize], table.tobytes()) for table in (model["nextmove"], model["nextmove_row"])
+        )
+        return langid.LanguageIdentifier(
+            model["ptc"],
+            model["pc"],
+            model["classes"].tolist(),
+            nextmove,
+            model["out_feat"].tolist(),
+            norm_probs=True,
+            tk_row=rows,
+        )
 
 
 def _running_words(sample: str) -> int:

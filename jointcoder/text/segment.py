@@ -3,21 +3,30 @@
 Sentences follow clinical layout: a line break ends one unless the line was merely wrapped, a full stop inside
 numbers and abbreviations does not. Chinese words come from a tokenizer of our own (jieba), never from jieba's
 process-wide one, which leaks user words and keeps its cache in the shared temporary folder.
-List items are parted by numbering and delimiters only; items that run together without either stay together.
+List items are parted elsewhere (``items.py``).
 """
 
 from __future__ import annotations
 
+import marshal
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from jointcoder.settings import Settings
+from jointcoder.text.dictionary import read_dictionary
 from jointcoder.text.items import split_items as split_items  # part of this module's API
-from jointcoder.text.resources import known_language, toml
+from jointcoder.text.resources import known_language
+from jointcoder.text.stops import is_full_stop
 
 Span = tuple[int, int]
 
@@ -28,8 +37,6 @@ _LATIN_WORD = re.compile(rf"{_LETTER}+(?:(?:[-'’]|(?<=\d)[.,](?=\d)){_LETTER}+
 _CLOSERS = "\"'”’」』)）]】》"
 _BULLET = r"[-*•●○◦▪■□◆◇·‣–—]"
 _ITEM_START = re.compile(rf"\s*(?:{_BULLET}\s|[(（]?\d{{1,2}}[.)．、）]|[①-⑳⑴-⒛])")
-_NUMBERING = re.compile(r"(?:^|[\s:：])\d{1,2}[.)]\s")
-_BEFORE_STOP = re.compile(r"[^\s(\[（【]*$")
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def _stop_cuts(text: str, lang: str) -> Iterator[int]:
         end = match.end()
         while end < len(text) and text[end] in _CLOSERS:
             end += 1
-        if match[0][0] != "." or _is_full_stop(text, match.start(), end, lang):
+        if match[0][0] != "." or is_full_stop(text, match.start(), end, lang):
             # a question mark that hangs on a finding ("? pneumonia", "肺炎?、") asks, and goes on
             if match[0] in ("?", "？") and not _ends_question(text, match.start(), end):
                 continue
@@ -80,39 +87,6 @@ def _ends_question(text: str, start: int, end: int) -> bool:
         return False
     following = text[end : end + 1]
     return not following or following.isspace() or following not in "、，,;；)）"
-
-
-def _is_full_stop(text: str, start: int, end: int, lang: str) -> bool:
-    following = text[end : end + 1]
-    if lang == "zh" and start and _HAN_RUN.match(text[start - 1]):
-        return not following.isdigit()
-    if following and not following.isspace():
-        return False
-    before = _BEFORE_STOP.search(text, max(0, start - 24), start)
-    token = before[0].lower() if before else ""
-    data = toml("segment", lang)
-    if token in data["titles"]:
-        return False
-    if len(token) == 1 and token.isalpha() and _initial(text, start, data["letter_terms"]):
-        return False
-    if token.isdigit() and len(token) <= 2:
-        line = text[text.rfind("\n", 0, start) + 1 : start - len(token)]
-        if not line.strip() or _NUMBERING.search(line):
-            return False  # "1. CHF 2. COPD"
-    rest = text[end : end + 40].lstrip()
-    if not rest:
-        return True
-    if token in data["abbreviations"]:
-        return rest[0].isupper()
-    return not rest[0].islower()
-
-
-def _initial(text: str, start: int, letter_terms: list[str]) -> bool:
-    """Whether the capital before a stop is a person's initial rather than, say, the C of hepatitis C."""
-    if not text[start - 1].isupper() or not re.match(r"\.\s+[^\W\d_]{2,}", text[start : start + 30]):
-        return False
-    before = text[max(0, start - 24) : start - 1].split()
-    return not before or before[-1].lower() not in letter_terms
 
 
 def _line_cuts(text: str) -> Iterator[int]:
@@ -143,29 +117,36 @@ def _is_wrapped(line: str, following: str, raw: str, width: int) -> bool:
 
 
 class Segmenter:
-    """Cuts text into words. ``user_words`` are Chinese words to keep whole; ``cache_dir`` (default: the user's
-    cache folder) holds jieba's compiled dictionary. Loading takes about 0.5 s, on the first Chinese text."""
+    """Cuts text into words. ``user_words`` are Chinese words to keep whole; ``dictionary`` is a file of more of them
+    (:mod:`jointcoder.text.dictionary`); ``cache_dir`` (default: ``jieba`` in the cache folder of the settings) holds
+    jieba's compiled dictionary, readable by the owner only; where nothing can be written it is compiled anew each time.
+    Loading takes about 0.5 s (1 s to compile), on the first Chinese text; it raises InputError JC151 or JC152 for the
+    dictionary."""
 
-    def __init__(self, lang: str, user_words: Iterable[str] = (), *, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        lang: str,
+        user_words: Iterable[str] = (),
+        *,
+        dictionary: Path | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
         self.lang = known_language(lang)
         self._user_words = tuple(user_words)
+        self._dictionary = dictionary
         self._cache_dir = cache_dir
 
     @cached_property
     def _tokenizer(self) -> Any:
-        import logging
-
         import jieba
-        from platformdirs import user_cache_path
 
-        jieba.setLogLevel(logging.WARNING)
-        folder = self._cache_dir or user_cache_path("jointcoder") / "jieba"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tokenizer = jieba.Tokenizer()
-        tokenizer.tmp_dir = str(folder)
-        tokenizer.initialize()
+        tokenizer.FREQ, tokenizer.total = _frequencies(tokenizer, self._cache_dir or Settings.load().cache / "jieba")
+        tokenizer.initialized = True
         for word in self._user_words:
             tokenizer.add_word(word)
+        for entry in read_dictionary(self._dictionary) if self._dictionary else ():
+            tokenizer.add_word(entry.word, entry.frequency, entry.tag)
         return tokenizer
 
     def words(self, text: str) -> list[Word]:
@@ -185,15 +166,37 @@ class Segmenter:
         yield from _latin_words(text, place, len(text))
 
 
+def _frequencies(tokenizer: Any, folder: Path) -> tuple[dict[str, int], int]:
+    """jieba's words with their frequencies, and the sum of these: as the folder keeps them, else compiled, and kept
+    there if that can be written. jieba's own way leaves torn files on a full disk and prints a traceback."""
+    kept = folder / f"jieba-{version('jieba')}.{sys.implementation.cache_tag}"
+    try:
+        frequencies, total = marshal.loads(kept.read_bytes())
+        return dict(frequencies), int(total)
+    except (OSError, EOFError, TypeError, ValueError):
+        compiled: tuple[dict[str, int], int] = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                marshal.dump(compiled, file)
+            Path(scratch).replace(kept)
+        finally:
+            Path(scratch).unlink(missing_ok=True)
+    return compiled
+
+
 def _latin_words(text: str, start: int, end: int) -> Iterator[Word]:
     return (Word(m.start(), m.end(), m[0]) for m in _LATIN_WORD.finditer(text, start, end))
 
 
 def words(text: str, lang: str) -> list[Word]:
-    """The words of ``text``, cut by the plain :class:`Segmenter` of the language."""
+    """The words of ``text``, cut by the :class:`Segmenter` of the language, with the dictionary that the settings
+    name."""
     return _segmenter(lang).words(text)
 
 
 @cache
 def _segmenter(lang: str) -> Segmenter:
-    return Segmenter(lang)
+    return Segmenter(lang, dictionary=Settings.load().user_dictionary if lang == "zh" else None)

@@ -1,9 +1,9 @@
 """Whether a workflow's steps join up, found out before anything runs (after spaCy's ``pipe_analysis``).
 
 Checked: unique ids; ``after`` names earlier steps; components and options exist; every slot that a step reads was
-written by one of its ancestors; two branches that may run side by side never write the same slot; a step that
-asks the model implies ``needs.model``, and only such a step names an adapter; what the steps leave is a coded record.
-Before a run :func:`require_adapters` compares the adapters with those of the model.
+written by one of its ancestors; two branches that may run side by side never write the same slot (but for those that
+steps only add to); a step that asks the model implies ``needs.model``, and only such a step names an adapter; what the
+steps leave is a coded record. Before a run :func:`require_needs` compares what the workflow needs with what is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jointcoder.errors import JointCoderError, WorkflowError, name_list
 from jointcoder.llm.base import LanguageModel
 from jointcoder.steps import registry
-from jointcoder.steps.base import CODE_SLOTS, SLOTS, Step
+from jointcoder.steps.base import CODE_SLOTS, GATHERED, SLOTS, Step, Tools
 from jointcoder.workflow.spec import Workflow
 
 
@@ -32,7 +32,7 @@ class Plan:
     @property
     def learns(self) -> bool:
         """Whether a step works by a learned pack and cannot do without."""
-        return any(step.name == "learned" for _, step in self.steps)
+        return self.workflow.needs.pack or any(step.name == "learned" for _, step in self.steps)
 
     @property
     def pack(self) -> str:
@@ -41,12 +41,13 @@ class Plan:
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """The adapters that the steps name, each once, in the order of the steps."""
-        return tuple(dict.fromkeys(step.options.adapter for _, step in self.steps if step.options.adapter))
+        """The adapters that the steps name and that the workflow needs, each once, in the order of the steps."""
+        named = (step.options.adapter for _, step in self.steps if step.options.adapter)
+        return tuple(dict.fromkeys([*named, *self.workflow.needs.adapters]))
 
 
 def plan(workflow: Workflow) -> Plan:
-    """Build and check. Raises WorkflowError (JC401, JC402, JC407) that lists every wiring problem at once."""
+    """Build and check. Raises WorkflowError (JC401, JC402, JC407, JC420) that lists every wiring problem at once."""
     problems: list[str] = []
     built: dict[str, Step] = {}
     for spec in workflow.step:
@@ -66,6 +67,23 @@ def plan(workflow: Workflow) -> Plan:
     return Plan(workflow, tuple(built.items()))
 
 
+def require_needs(plan: Plan, tools: Tools, model: LanguageModel | None) -> None:
+    """Raises WorkflowError JC403, naming what there is, where the workflow needs what is absent: a model, one of its
+    adapters, a code system, a learned pack."""
+    name, needs = plan.workflow.name, plan.workflow.needs
+    if plan.asks and model is None:
+        hint = "run `jointcoder setup`, or use a workflow without one"
+        raise WorkflowError("JC403", f"workflow {name!r} needs a model", hint=hint)
+    if missing := [system for system in needs.systems if system not in tools.systems]:
+        hint = f"code book {tools.book.info.id} is used for {name_list(tools.systems)}; choose another with --book"
+        raise WorkflowError("JC403", f"workflow {name!r} needs {name_list(missing)}", hint=hint)
+    if needs.pack and tools.pack is None:
+        hint = "name one with --pack; `jointcoder packs list` shows those that are here"
+        raise WorkflowError("JC403", f"workflow {name!r} needs a learned pack", hint=hint)
+    if model is not None and plan.adapters:
+        require_adapters(plan, model)
+
+
 def require_adapters(plan: Plan, model: LanguageModel) -> None:
     """Raises WorkflowError JC403, naming the known ones, if the steps name adapters that the model does not have."""
     if absent := [name for name in plan.adapters if name not in model.adapters]:
@@ -75,6 +93,13 @@ def require_adapters(plan: Plan, model: LanguageModel) -> None:
             f"workflow {plan.workflow.name!r} names adapters that {model.info.name} does not have: {name_list(absent)}",
             hint=f"its adapters: {known}",
         )
+
+
+def require_allowed(plan: Plan, *, allow_python: bool) -> None:
+    """Raises WorkflowError (of generated Python JC451, JC450) if this run, or this machine, does not have what a step
+    cannot do without."""
+    for _, step in plan.steps:
+        step.require(allow_python=allow_python)
 
 
 def problems(workflow: Workflow) -> list[str]:
@@ -103,7 +128,7 @@ def _slot_problems(workflow: Workflow, built: dict[str, Step]) -> list[str]:
         for other in ids[i + 1 :]:
             if one in ancestors[other] or other in ancestors[one]:
                 continue
-            shared = built[one].writes & built[other].writes
+            shared = (built[one].writes & built[other].writes) - GATHERED
             found += [f"{one} and {other} run side by side and both write {slot!r}" for slot in sorted(shared)]
     if not any(slot in step.writes for step in built.values() for slot in CODE_SLOTS.values()):
         found.append("no step writes diagnoses or procedures")

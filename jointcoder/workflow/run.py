@@ -19,12 +19,12 @@ from jointcoder.errors import InputError, JointCoderError, ModelError, WorkflowE
 from jointcoder.llm.base import LanguageModel, Usage
 from jointcoder.records import Cost, Encounter, Flag, StepTrace
 from jointcoder.steps.base import CODE_SLOTS, Answers, Ask, Choose, Generate, Run, State, Step, Tools, Update
-from jointcoder.workflow.check import Plan, require_adapters
+from jointcoder.workflow.check import Plan, require_needs
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-Observer = Callable[[str, str], None]  # encounter id, step id: called as each step of each encounter ends
+Observer = Callable[[State, StepTrace], None]  # called as each step of each encounter ends, with what it left behind
 
 
 @dataclass
@@ -64,16 +64,9 @@ def run(
     *,
     observer: Observer | None = None,
 ) -> list[Outcome]:
-    """One outcome per encounter, in order. Raises WorkflowError JC403 if a step asks and there is no model, or one
-    without the adapters that steps name."""
-    if plan.asks and model is None:
-        raise WorkflowError(
-            "JC403",
-            f"workflow {plan.workflow.name!r} needs a model",
-            hint="run `jointcoder setup`, or use a workflow without one",
-        )
-    if plan.asks and model is not None:
-        require_adapters(plan, model)
+    """One outcome per encounter, in order. Raises WorkflowError JC403 if the workflow needs what is not there: a model,
+    its adapters, a code system, a pack."""
+    require_needs(plan, tools, model)
     ways = [_Way(State(encounter)) for encounter in encounters]
     for step_id, step in plan.steps:
         going = [way for way in ways if way.stopped is None]
@@ -85,7 +78,7 @@ def run(
             _finish(way, step_id, step)
             _check_language(way, step_id, plan)
             if observer:
-                observer(way.state.encounter.id, step_id)
+                observer(way.state, way.trace[-1])
     return [Outcome(way.state, tuple(way.trace), way.stopped) for way in ways]
 
 

@@ -1,13 +1,15 @@
 """A workflow as data: a TOML file of steps, each a component with options, joined into a graph.
 
     name, version, summary, source      what it is and where it comes from
-    [needs]  languages, model           what must be there before it runs
+    [needs]  languages, model, …        what must be there before it runs (:class:`Needs`)
     [[step]] use = "component"          id defaults to the component's name
              after = ["id", …]          defaults to the step above
              [step.options]             checked against the component's Options
 
 The hash covers everything that changes results (not name, summary or comments), so equal hashes mean equal
-workflows. This module knows nothing of how steps run.
+workflows. A plan that a program makes is the same thing: :meth:`Workflow.from_plan` takes what TOML would hold (steps
+as ``{"use", "id", "after", "options"}``; components and the bounds of their options: ``registry.signatures()``), and
+:func:`jointcoder.workflow.check.plan` says whether it joins up. This module knows nothing of how steps run.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from functools import cached_property
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +25,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jointcoder.errors import WorkflowError, name_list
+from jointcoder.records import System
+
+_ALWAYS_HASHED = ("languages", "model")  # needs that came later count only where they are stated
 
 
 class _Frozen(BaseModel):
@@ -30,10 +35,17 @@ class _Frozen(BaseModel):
 
 
 class Needs(_Frozen):
-    """What a workflow cannot do without; an unmet need is an error before the run, never a silent skip."""
+    """What a workflow cannot do without; an unmet need is an error before the run, never a silent skip.
+
+    ``languages``: those that it is made for (of the record, found when it is read); ``model``: a language model;
+    ``systems``: code systems that it must be able to assign; ``pack``: a learned pack; ``adapters``: of the model.
+    """
 
     languages: tuple[str, ...] = ()
     model: bool = False
+    systems: tuple[System, ...] = ()
+    pack: bool = False
+    adapters: tuple[str, ...] = ()
 
 
 class StepSpec(_Frozen):
@@ -59,8 +71,17 @@ class Workflow(_Frozen):
     def from_toml(cls, text: str, *, origin: str = "workflow") -> Self:
         """Parse; defaults for ``id`` and ``after`` filled in. Raises WorkflowError JC407."""
         try:
-            flow = cls(**tomllib.loads(text))
+            table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
+            raise WorkflowError("JC407", f"{origin}: {error}") from None
+        return cls.from_plan(table, origin=origin)
+
+    @classmethod
+    def from_plan(cls, table: Mapping[str, Any], *, origin: str = "plan") -> Self:
+        """The same from what TOML would hold, as a program writes it. Raises WorkflowError JC407."""
+        try:
+            flow = cls(**table)
+        except TypeError as error:
             raise WorkflowError("JC407", f"{origin}: {error}") from None
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
@@ -71,10 +92,11 @@ class Workflow(_Frozen):
             steps.append(spec.model_copy(update={"id": spec.id or spec.use, "after": after}))
         return flow.model_copy(update={"step": tuple(steps)})
 
-    @cached_property
+    @property
     def hash(self) -> str:
-        """sha256 of the canonical form."""
+        """sha256 of the canonical form. Never kept on the object: its changed copies would keep it too."""
         body = self.model_dump(mode="json", include={"needs", "step"})
+        body["needs"] = {name: value for name, value in body["needs"].items() if value or name in _ALWAYS_HASHED}
         canonical = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

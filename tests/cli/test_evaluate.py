@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jointcoder.cli import main
 from jointcoder.codebook.book import CodeBook
-
-Command = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Command
 
 VISITS = [
     {"id": "1", "lang": "en", "text": "Discharge diagnoses:\n1. Essential (primary) hypertension\n", "codes": ["I10"]},
@@ -27,26 +24,6 @@ def visits(tmp_path: Path) -> Path:
     rows = [v | {"codes": [{"system": "ICD-10-CM", "code": c} for c in v["codes"]]} for v in VISITS]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """Run the program as the shell would: (exit code, stdout, stderr)."""
-    monkeypatch.setenv("JOINTCODER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("JOINTCODER_CONFIG", str(tmp_path / "settings.toml"))
-    (tmp_path / "settings.toml").write_text("", "utf-8")
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["jointcoder", *map(str, arguments)])
-        code = 0
-        try:
-            main.run()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 def test_json_report_and_silence_in_a_pipe(command: Command, visits: Path, small_us: CodeBook):

@@ -48,10 +48,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, small_us: CodeBook) -> Path:
     done = jointcoder(
         *("learn", str(home / "coded.jsonl"), "-o", str(home / "packs" / "ours"), "--book", str(small_us.path)),
         *("--dev", str(home / "dev.jsonl"), "--picture", str(home / "ours.svg"), "--licence", "CC0"),
+        *("--held-out", str(home / "made" / "on the way" / "unseen.jsonl")),
         cache=home,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "mentions" in done.stdout
+    assert (home / "made" / "on the way" / "unseen.jsonl").read_text().count("\n") >= 30
     return home
 
 
@@ -100,6 +102,7 @@ def test_evaluate_with_the_pack(home: Path, small_us: CodeBook) -> None:
         (("{coded}", "-o", "{packs}/new", "--picture", "x.svg"), 2, "JC001"),
         (("{absent}", "-o", "{packs}/new"), 4, "JC107"),
         (("{few}", "-o", "{packs}/new"), 4, "JC114"),
+        (("{coded}", "-o", "{packs}/new", "--held-out", "{coded}/below/a/file"), 5, "JC205"),
     ],
 )
 def test_what_cannot_be_learnt_is_said(

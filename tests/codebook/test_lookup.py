@@ -161,3 +161,12 @@ def test_words_of_side_of_a_bridged_language_are_read(language: str, text: str) 
 
     engine = analyser(Tables.load(language))  # a side that its table names and the program did not know was a KeyError
     assert engine.analyse(text, query=True).sides
+
+
+def test_an_answer_is_the_askers_own(lookup: Lookup) -> None:
+    """Answers are remembered; what one asker does to the list, the next does not see."""
+    first_answer = lookup.search("hypertension", kind=DX)
+    kept = list(first_answer)
+    first_answer.clear()
+    assert lookup.search("hypertension", kind=DX) == kept
+    assert lookup.search("hypertension", kind=DX, k=1) == kept[:1]

@@ -47,6 +47,9 @@ def test_an_english_discharge_summary(program: Coder) -> None:
     principal = record.principal()
     assert principal is not None
     assert principal.code in {"I11.0", "I50.23"}
+    procedures = [code.code for code in record.of_kind(Kind.PROCEDURE)]
+    assert procedures[0] == "0W993ZX"  # a thoracentesis goes through the skin
+    assert not any(code.startswith("X") for code in procedures)  # plain echocardiography is no new technology
     assert record.versions.model_hash
     assert record.cost.reused_tokens > record.cost.prompt_tokens / 4  # the note is read once, not once a question
 

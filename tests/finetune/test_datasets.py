@@ -296,6 +296,15 @@ def test_mine_asks_for_what_is_not_listed(small_us: CodeBook, tmp_path: Path):
     assert f"already listed: {listed}\n" in example.question
 
 
+def test_a_pair_is_parted_as_the_stage_parts_it(small_cn: CodeBook, tmp_path: Path):
+    pair = {"id": "1", "lang": "zh", "kind": "diagnosis", "mention": "2型糖尿病伴肺炎"}
+    pair |= {"normalized": ["2型糖尿病", "肺炎"], "codes": ["E11.900", "J18.900"]}
+    path = write_lines(tmp_path / "t.jsonl", [pair])
+    found = make("standardise_dx", [path], small_cn, tmp_path / "o", options=DataOptions(dev_share=0, none_share=0))
+    assert {example.id for example in found.train} == {"terms:1:0", "terms:1:1"}
+    assert not any("伴" in example.question for example in found.train)
+
+
 def test_bad_input_has_a_code(cases: Path, small_us: CodeBook, small_cn: CodeBook, tmp_path: Path):
     with pytest.raises(UsageError, match="JC001: unknown agent"):
         make("code", [cases], small_us, tmp_path / "o")

@@ -299,13 +299,13 @@ def test_scores_are_the_engines(smallest: tuple[Path, Base, Tokens]):
 
     path, found, opened = smallest
     assert (found.shape.layers, found.shape.hidden, found.shape.kv_heads) == (30, 576, 3)
-    model = load_model(found, dtype="bfloat16")
+    model = load_model(found, dtype="float32")
     with LlamaCpp(path, context_tokens=512) as engine:
         for number in (1, 2):
             one = example(number)
             (choice,) = engine.choose(one.asked[0], [one.choice])
             _, (own,) = choice_loss(model, [encode(one, opened)], opened.end)
-            assert own.tolist() == pytest.approx(list(choice.logprobs), abs=0.25)
+            assert own.tolist() == pytest.approx(list(choice.logprobs), abs=0.2)  # the engine rounds activations
 
 
 def test_held_out_answers_are_judged_with_and_without_the_adapter(data: Path, base: Base, tmp_path: Path):

@@ -18,10 +18,10 @@ from jointcoder.learn import mentions as trainer
 from jointcoder.learn.measure import figures, held_out
 from jointcoder.learn.verdicts import VerdictRow, fit_verdicts, store
 from jointcoder.packs import PackInfo
-from jointcoder.packs.combiner import BIAS
+from jointcoder.packs.combiner import BIAS, Part
 from jointcoder.packs.mentions import Mentions
 from jointcoder.packs.mentions.part import logit, unfolded
-from jointcoder.records import Document, Encounter, Reason, System
+from jointcoder.records import Document, Encounter, System
 from tests.packs.marked import CM, PCS, corpus, encounter
 
 DATA = Path(os.environ.get("JOINTCODER_DATA", "/nowhere"))
@@ -214,8 +214,8 @@ def test_a_hundred_real_cases_teach_something(tmp_path: Path) -> None:
     st.lists(st.floats(-3, 3), min_size=1, max_size=5),
 )
 def test_taking_a_reason_apart_keeps_the_sum(outer: list[float], inner: list[float]) -> None:
-    reasons = [Reason(feature=f"o{i}", value=1.0, weight=w) for i, w in enumerate(outer)]
-    parts = [Reason(feature=f"{'o' if i % 2 else 'i'}{i}", value=1.0, weight=w) for i, w in enumerate(inner)]
+    reasons = [Part(f"o{i}", 1.0, w) for i, w in enumerate(outer)]
+    parts = [Part(f"{'o' if i % 2 else 'i'}{i}", 1.0, w) for i, w in enumerate(inner)]
     found = unfolded(reasons, "o0", parts)
     assert sum(r.weight for r in found) == pytest.approx(sum(outer), abs=1e-6)
     assert len({r.feature for r in found}) == len(found)

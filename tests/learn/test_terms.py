@@ -20,7 +20,7 @@ from jointcoder.learn.terms_choose import Judged, choose, measures
 from jointcoder.learn.terms_rescore import Asked, fit_choice
 from jointcoder.packs.pack import PackInfo
 from jointcoder.packs.terms import Terms
-from jointcoder.packs.terms.rescore import rescored
+from jointcoder.packs.terms.rescore import voices
 from jointcoder.records import Encounter
 from tests.packs.term_pairs import pairs, write
 
@@ -180,8 +180,8 @@ def test_a_model_that_knows_is_heard_and_one_that_guesses_is_not() -> None:
         guessed.append(Asked(str(number), own, guess, flags))
     hears, ignores = fit_choice(known).combiner, fit_choice(guessed).combiner
     asked = ((0.5, 0.0, -0.5), (-3.0, -3.0, -0.2))
-    assert rescored(hears, *asked).argmax() == 2
-    assert rescored(ignores, *asked).argmax() == 0
+    assert hears.probability(voices(*asked)).argmax() == 2
+    assert ignores.probability(voices(*asked)).argmax() == 0
     with pytest.raises(InputError) as caught:
         fit_choice([])
     assert caught.value.code == "JC114"

@@ -19,7 +19,7 @@ CHAT = "/v1/chat/completions"
 @dataclass(frozen=True)
 class Fault:
     """What happens to one chat request. ``status``: answer so instead of asking the server; ``cut``: break off the
-    answer in its middle; ``wait_s``: keep the answer back."""
+    answer in its middle; ``wait_s``: keep the answer back, until ``hurry`` or ``calm`` at the latest."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -30,12 +30,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it came in."""
+    """A request as it came in; ``answered``: how many chat requests had been answered by then."""
 
     path: str
     body: Any
     headers: Mapping[str, str]
     at: float
+    answered: int
 
 
 class Proxy:
@@ -46,9 +47,11 @@ class Proxy:
         self.faults: deque[Fault] = deque()
         self.rule: Callable[[Any], Fault | None] = lambda body: None
         self.seen: list[Seen] = []
-        self.most_at_once = 0
+        self.most_at_once = self.answered = 0
         self._at_once = 0
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._hurry = threading.Event()
         self._upstream, self._answer = upstream, answer
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -60,12 +63,20 @@ class Proxy:
     def chats(self) -> list[Seen]:
         return [seen for seen in self.seen if seen.path == CHAT]
 
+    def hurry(self) -> None:
+        """Let go of what is kept back; nothing is until ``calm``."""
+        self._hurry.set()
+
     def calm(self) -> None:
-        """Forget faults and requests."""
+        """Let go of what is kept back, then forget faults and requests."""
         self.faults.clear()
-        self.seen.clear()
         self.rule = lambda body: None
-        self.most_at_once = 0
+        self.hurry()
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._at_once, timeout=120)
+        self._hurry.clear()
+        self.seen.clear()
+        self.most_at_once = self.answered = 0
 
     def close(self) -> None:
         self._server.shutdown()
@@ -103,7 +114,8 @@ class Proxy:
             def _pass(self, data: bytes | None) -> None:
                 body = json.loads(data) if data else None
                 with proxy._lock:
-                    proxy.seen.append(Seen(self.path, body, dict(self.headers.items()), time.monotonic()))
+                    headers = dict(self.headers.items())
+                    proxy.seen.append(Seen(self.path, body, headers, time.monotonic(), proxy.answered))
                     proxy._at_once += 1
                     proxy.most_at_once = max(proxy.most_at_once, proxy._at_once)
                 try:
@@ -111,11 +123,13 @@ class Proxy:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
                 finally:
-                    with proxy._lock:
+                    with proxy._idle:
                         proxy._at_once -= 1
+                        proxy._idle.notify_all()
 
             def _spoiled(self, fault: Fault, data: bytes | None) -> None:
-                time.sleep(fault.wait_s)
+                if fault.wait_s:
+                    proxy._hurry.wait(fault.wait_s)
                 if fault.status:
                     status, answer = fault.status, fault.body or b'{"error": {"message": "scripted"}}'
                 else:
@@ -125,6 +139,8 @@ class Proxy:
                 for name, value in ({"Content-Type": "application/json"} | dict(fault.headers)).items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer)))
+                with proxy._lock:
+                    proxy.answered += self.path == CHAT
                 self.end_headers()
                 self.wfile.write(answer[: len(answer) // 2] if fault.cut else answer)
                 self.close_connection = self.close_connection or fault.cut

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from jointcoder.llm.http import Http
 from jointcoder.llm.llamacpp import LlamaCpp
 from jointcoder.llm.load import open_model
 from jointcoder.settings import Settings
+from tests.llm.asked import FEVER, NOTE, SCHEMA
 from tests.llm.faulty_proxy import Fault, Proxy
+from tests.ports import free_port
 
 pytest.importorskip("openai", reason="the client for model servers is not installed")
 pytestmark = pytest.mark.engine
@@ -35,34 +37,19 @@ pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
 KEY = "sesame-7341"
 SERVER_CONTEXT = 768
+PATIENCE_S = 120  # for what comes by itself, on a busy machine too
 # Against the in-process engine: other kernels (flash attention, batch shapes), and the tokens at the seam between
 # record and question may differ by one. A wrong prompt is off by far more, which the test shows.
 TOLERANCE = 0.35
 
-NOTE = Context(
-    "Record:\n\nOn day 3 the patient had a temperature of 39 degrees and was given ceftriaxone.", "You code."
-)
-FEVER = Question("Does the patient have fever?", ("yes", "no"))
 LETTERS = Question("Which of these is the drug?\nA. iron\nB. ceftriaxone\nC. water\nAnswer:", ("A", "B", "C"))
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "terms": {"type": "array", "items": {"type": "string", "maxLength": 20}, "maxItems": 2},
-        "day": {"type": "integer", "minimum": 1, "maximum": 31},
-        "kind": {"enum": ["acute", "慢性"]},
-    },
-    "required": ["terms", "day", "kind"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture(scope="session")
 def server(smallest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``http://127.0.0.1:port`` of a server that serves the smallest model under two names."""
     pytest.importorskip("llama_cpp.server.app", reason="llama-cpp-python[server] is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("server")
     config = folder / "server.json"
     models = [
@@ -87,15 +74,14 @@ def server(smallest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
         log.close()
 
 
 def _ready(process: subprocess.Popen[bytes], url: str) -> bool:
     request = urllib.request.Request(f"{url}/v1/models", headers={"Authorization": f"Bearer {KEY}"})
-    for _ in range(300):
-        if process.poll() is not None:
-            return False
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and process.poll() is None:
         try:
             with urllib.request.urlopen(request, timeout=5):
                 return True
@@ -266,7 +252,7 @@ def test_what_passes_is_tried_again(http: Http, proxy: Proxy, faults: list[Fault
     expected = http.choose(NOTE, [FEVER])
     before = len(proxy.chats)
     proxy.faults.extend(faults)
-    assert http.choose(NOTE, [FEVER])[0].logprobs == pytest.approx(expected[0].logprobs, abs=0.2)
+    assert http.choose(NOTE, [FEVER])[0].logprobs == pytest.approx(expected[0].logprobs, abs=TOLERANCE)
     assert len(proxy.chats) == before + 1 + len(faults)
 
 
@@ -314,18 +300,15 @@ def test_a_slow_answer_is_jc307(http: Http, proxy: Proxy) -> None:
     with Http(proxy.url, model="smol", api_key=KEY, retries=1, pause_s=0.01) as hasty:
         proxy.calm()
         hasty._wire._timeout_s = 0.3
-        proxy.rule = lambda body: Fault(500, wait_s=1.0)
+        proxy.rule = lambda body: Fault(500, wait_s=PATIENCE_S)
         with pytest.raises(ModelError, match=r"JC307.*0\.3 s.*2 tries"):
             hasty.generate([Prompt(NOTE, "Go on.")], max_tokens=1)
     assert len(proxy.chats) == 2
 
 
 def test_nobody_there_a_wrong_key_and_a_wrong_model(server: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
     with pytest.raises(ModelError, match=r"JC307.*cannot be reached"):
-        Http(f"http://127.0.0.1:{free}", retries=1, pause_s=0.01)
+        Http(f"http://127.0.0.1:{free_port()}", retries=1, pause_s=0.01)
     with pytest.raises(ModelError, match=r"JC308.*key") as raised:
         Http(server, api_key="wrong")
     assert "JOINTCODER_API_KEY" in raised.value.hint
@@ -337,8 +320,14 @@ def test_order_is_kept_and_few_requests_go_at_once(http: Http, proxy: Proxy) -> 
     prompts = [Prompt(Context(f"Day {i}."), "Go on.") for i in range(7)]
     alone = [http.generate([prompt], max_tokens=3)[0].text for prompt in prompts]
     proxy.calm()
-    # The earlier ones come back later.
-    proxy.rule = lambda body: Fault(wait_s=0.02 * (7 - int(body["messages"][0]["content"][4])))
+
+    def first_ones_last(body: Any) -> Fault | None:
+        number = int(body["messages"][0]["content"][4])
+        if number == 6:
+            proxy.hurry()
+        return Fault(wait_s=PATIENCE_S) if number < 2 else None
+
+    proxy.rule = first_ones_last
     steps: list[tuple[int, int]] = []
     answers = http.generate(prompts, max_tokens=3, progress=lambda done, total: steps.append((done, total)))
     assert [answer.text for answer in answers] == alone
@@ -347,17 +336,25 @@ def test_order_is_kept_and_few_requests_go_at_once(http: Http, proxy: Proxy) -> 
 
 
 def test_the_first_question_on_a_context_goes_ahead(http: Http, proxy: Proxy) -> None:
-    proxy.rule = lambda body: Fault(wait_s=0.1)
+    asked = itertools.count(1)
+
+    def second_waits_for_third(body: Any) -> Fault | None:
+        number = next(asked)
+        if number == 3:
+            proxy.hurry()
+        return Fault(wait_s=PATIENCE_S) if number == 2 else None
+
+    proxy.rule = second_waits_for_third
     http.choose(NOTE, [FEVER, LETTERS, FEVER])
-    first, second, third = (seen.at for seen in proxy.chats)
-    assert second - first >= 0.1
-    assert third - second < second - first
+    assert [seen.answered for seen in proxy.chats] == [0, 1, 1]
 
 
 def test_one_failure_ends_the_batch_and_leaves_it_usable(http: Http, proxy: Proxy) -> None:
     bad = [Prompt(Context("Bad."), "Go on.")]
     good = [Prompt(Context(f"Good {i}."), "Go on.") for i in range(20)]
-    proxy.rule = lambda body: Fault(404 if body["messages"][0]["content"].startswith("Bad") else 0, wait_s=0.1)
+    proxy.rule = lambda body: (
+        Fault(404) if body["messages"][0]["content"].startswith("Bad") else Fault(wait_s=PATIENCE_S)
+    )
     with pytest.raises(ModelError, match="JC308"):
         http.generate(bad + good, max_tokens=1)
     assert len(proxy.chats) < 20
@@ -399,14 +396,14 @@ def heeded() -> Iterator[None]:
 
 
 def test_ctrl_c_ends_waiting_requests_at_once(http: Http, proxy: Proxy, heeded: None) -> None:
-    proxy.rule = lambda body: Fault(500, wait_s=20.0)
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    began = time.monotonic()
+    def interrupted(body: Any) -> Fault:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Fault(500, wait_s=PATIENCE_S)
+
+    proxy.rule = interrupted
     with pytest.raises(KeyboardInterrupt):
         http.generate([Prompt(NOTE, "Go on.")], max_tokens=1)
-    assert time.monotonic() - began < 15.0  # it did not wait for the answer
-    timer.join()
+    assert proxy.answered == 0, "it did not wait for the answer"
     proxy.calm()
     assert answers_again(http)
 
@@ -433,107 +430,3 @@ def test_it_is_not_for_two_at_once_and_not_after_closing(http: Http, proxy: Prox
     other.close()
     with pytest.raises(ModelError, match=r"JC305.*closed"):
         other.choose(NOTE, [FEVER])
-
-
-# --------------------------------------------------------------------------------- other servers, by their format
-
-
-def completion(text: str, tokens: list[tuple[str, float]] = (), top: dict[str, float] | None = None) -> Any:
-    """An answer in OpenAI's format."""
-    content = [
-        {"token": t, "logprob": p, "top_logprobs": [{"token": k, "logprob": v} for k, v in (top or {}).items()]}
-        for t, p in tokens
-    ]
-    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 20, "completion_tokens": max(1, len(tokens))}
-    return {"choices": [choice | {"logprobs": {"content": content} if tokens else None}], "usage": usage}
-
-
-def like_vllm(path: str, body: Any) -> tuple[int, Any]:
-    """Twenty log-probabilities at most, json_schema, no grammar, and the prompt's log-probabilities where asked."""
-    if path == "/v1/models":
-        base = {"id": "base", "owned_by": "vllm", "max_model_len": 4096, "parent": None}
-        return 200, {"data": [base, {"id": "extract", "parent": "base"}]}
-    if path == "/tokenize":
-        return 200, {"tokens": [ord(c) for c in body["prompt"]], "count": len(body["prompt"])}
-    if path != "/v1/chat/completions":
-        return 404, {"error": "no such path"}
-    if body.get("top_logprobs", 0) > 20:
-        return 400, {"error": {"message": "top_logprobs must not exceed 20"}}
-    if "prompt_logprobs" in body:
-        said = body["messages"][-1]["content"]
-        worth = {"no": -1.0, "flu": -0.5, "gout": -2.0}
-        rows = [{"1": {"logprob": worth.get(said, -9.0) / len(said), "decoded_token": c}} for c in said]
-        return 200, completion("") | {"prompt_logprobs": [None, {"5": {"logprob": -4, "decoded_token": ":"}}, *rows]}
-    if "response_format" in body:
-        return 200, completion('{"n": 7341}')
-    if body.get("logprobs"):
-        return 200, completion("A", [("A", -0.2)], {"A": -0.2, "B": -2.0, "n": -3.0})
-    return 200, completion("2")
-
-
-def like_nothing_more(path: str, body: Any) -> tuple[int, Any]:
-    """Chats, and no more: fields it does not know are refused."""
-    if path == "/v1/models":
-        return 200, {"data": [{"id": "/models/plain.gguf"}]}
-    if path != "/v1/chat/completions" or set(body) - {
-        "model",
-        "messages",
-        "max_tokens",
-        "temperature",
-        "seed",
-        "n",
-        "stream",
-    }:
-        return 400, {"error": {"message": "unknown"}}
-    return 200, completion('{"ok": true}')
-
-
-def opened(answer: Callable[[str, Any], tuple[int, Any]], **options: Any) -> tuple[Proxy, Http]:
-    stub = Proxy(answer=answer)
-    return stub, Http(stub.url, **options)
-
-
-def test_a_server_like_vllm() -> None:
-    stub, model = opened(like_vllm)
-    with model:
-        assert (model.info.name, model.info.context_tokens) == ("base", 4096)
-        facts = {name: model.info.facts[name] for name in ("schema", "long_options", "tokenizer")}
-        assert facts == {"schema": "json_schema", "long_options": "prompt", "tokenizer": "/tokenize"}
-        letters, words = model.choose(
-            NOTE, [Question("Which?", ("A", "B", "C")), Question("What?", ("flu", "gout", "no"))]
-        )
-        assert letters.logprobs[0] - letters.logprobs[1] == pytest.approx(1.8)
-        assert letters.logprobs[2] < letters.logprobs[1] - 2
-        assert words.logprobs[0] - words.logprobs[1] == pytest.approx(1.5)
-        model.generate([Prompt(NOTE, "Go on.")], SCHEMA, adapter="extract")
-    assert stub.chats[-1].body["model"] == "extract"
-    assert stub.chats[-1].body["response_format"]["json_schema"]["schema"] == SCHEMA
-    stub.close()
-
-
-def test_a_server_that_can_do_little() -> None:
-    stub, model = opened(like_nothing_more, model="plain")
-    with model:
-        assert model.info.facts["extras"] is False
-        schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
-        assert model.generate([Prompt(NOTE, "Go on.")], schema)[0].value == {"ok": True}
-        assert json.dumps(schema) in stub.chats[-1].body["messages"][-1]["content"]
-        with pytest.raises(ModelError, match=r"JC309.*log-probabilities"):
-            model.choose(NOTE, [FEVER])
-        with pytest.raises(ModelError, match="JC309"):
-            model.generate([Prompt(NOTE, "Go on.", "Yes")])
-        assert model.count_tokens("community-acquired pneumonia, 39.5 degrees") > 10
-    stub.close()
-
-
-def test_a_server_that_thinks_aloud_is_refused() -> None:
-    def thinking(path: str, body: Any) -> tuple[int, Any]:
-        if path == "/v1/models":
-            return 200, {"data": [{"id": "thinker"}]}
-        return 200, completion("<think>", [("<think>", -0.01)], {"<think>": -0.01})
-
-    stub = Proxy(answer=thinking)
-    with pytest.raises(ModelError, match=r"JC309.*thinks"):
-        Http(stub.url)
-    stub.close()

@@ -69,3 +69,11 @@ def test_only_quotes_are_copies_not_names(named: bool) -> None:
     quote = item["properties"]["quote"] if named else item
     assert quote == {"type": "string", "x-copy": True}
     assert str(schema).count("x-copy") == 1
+
+
+def test_a_list_written_as_sentences_is_coded_name_by_name(coder: Callable[..., Coder]) -> None:
+    note = "Discharge diagnosis: congestive heart failure. Type 2 diabetes. Osteoarthritis of left knee.\n"
+    with coder(workflow="lexical") as machine:
+        record = machine.code(Encounter.from_text(note, language="en"))
+    quotes = {span.quote for code in record.codes for span in code.evidence}
+    assert quotes == {"congestive heart failure", "Type 2 diabetes", "Osteoarthritis of left knee"}

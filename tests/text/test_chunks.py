@@ -112,3 +112,28 @@ def test_a_character_that_exceeds_the_budget_still_goes_in() -> None:
 def test_a_budget_of_nothing() -> None:
     with pytest.raises(ValueError, match="budget"):
         plan_chunks(documents("a"), (), budget=0, count=len)
+
+
+def test_a_record_of_twenty_thousand_characters_loses_nothing() -> None:
+    """Headings in many spellings, sections of very different length, one of them far over the budget."""
+    parts = [
+        ("chief_complaint", "主  诉：", "胸痛3天。"),
+        ("history_present_illness", "【现病史】", "患者三天前出现胸痛，伴大汗，无发热。" * 40),
+        ("past_history", "一、既往史 ", "高血压病史10年；否认肝炎、结核病史。" * 20),
+        ("family_history", "家族史\n", "父亲患高血压。\n"),
+        ("progress_note", "病程记录：", "今日患者胸痛缓解，血压130/80mmHg，继续目前治疗。" * 800),
+        ("operation_name", "|手术名称|", "冠状动脉造影术"),
+        ("discharge_diagnosis", "出院诊断（按主次）：", "1.急性心肌梗死 2.高血压病3级"),
+        ("discharge_orders", "出院醫囑：", "按时服药，门诊复查。"),
+    ]
+    text = "\n".join(heading + content for _, heading, content in parts)
+    assert len(text) > 20_000
+    docs = documents(text)
+    sections = find_sections(docs, "zh")
+    assert [section.name for section in sections] == [name for name, _, _ in parts]
+    for section, (*_, content) in zip(sections, parts, strict=True):
+        assert content.strip() in text[section.start + len(section.heading) : section.end]
+    count = Counter()
+    chunks = plan_chunks(docs, sections, budget=1800, count=count)
+    assert whole(chunks, docs)
+    assert all(count(chunk.text(docs)) <= 1800 for chunk in chunks)

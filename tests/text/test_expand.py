@@ -54,6 +54,24 @@ def test_what_is_no_short_form_stays(term: str, lang: str) -> None:
 
 def test_ambiguous_forms_give_every_reading() -> None:
     assert expand("MS", "en") == ["MS", "multiple sclerosis", "mitral stenosis"]
+    assert expand("MS", "zh") == ["MS", "二尖瓣狭窄", "多发性硬化"]
+
+
+@pytest.mark.parametrize(
+    ("term", "context", "expected"),
+    [
+        ("风湿性MS", "", ["风湿性二尖瓣狭窄"]),
+        ("MS", "患者视力下降，头颅磁共振示脱髓鞘改变", ["多发性硬化"]),
+        ("PE", "患者突发胸痛、咯血", ["肺动脉栓塞"]),
+        ("PE", "孕32周，血压升高", ["子痫前期"]),
+        ("AD", "记忆力减退3年", ["阿尔茨海默病"]),
+        ("CAG", "胸闷", ["冠状动脉造影"]),  # the reading that needs no cue
+        ("RA", "晨僵2年", ["类风湿关节炎"]),
+        ("UC", "尿频3天", []),  # nothing speaks for it
+    ],
+)
+def test_what_stands_around_a_form_decides_between_its_readings(term: str, context: str, expected: list[str]) -> None:
+    assert expand(term, "zh", context=context) == [term, *expected]
 
 
 @pytest.mark.parametrize("lang", sorted(LEAST))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from jointcoder.errors import InputError
@@ -79,3 +82,17 @@ def test_two_languages(text: str, language: str) -> None:
     detected = detect(text)
     assert detected.mixed
     assert detected.language == language
+
+
+def test_no_file_need_be_written() -> None:
+    """A read-only system, a full disk: the identifier's model is unpacked in memory then."""
+    pytest.importorskip("resource")
+    program = """
+import resource
+from jointcoder.text.language import detect
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+print(detect("Mujer de 70 años que acude por dolor torácico de dos horas."))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() == str(detect("Mujer de 70 años que acude por dolor torácico de dos horas."))

@@ -15,7 +15,10 @@ def test_the_names_exported() -> None:
 
 def test_importing_does_no_work() -> None:
     heavy = ("numpy", "jieba", "opencc", "py3langid", "rapidfuzz", "charset_normalizer")
-    modules = "assertion, chunks, decode, expand, items, language, locate, normalise, sections, segment"
+    modules = (
+        "assertion, chunks, decode, dictionary, expand, han_headings, items, language, locate, normalise, sections"
+    )
+    modules += ", segment"
     program = f"import sys; from jointcoder.text import {modules}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -66,6 +66,22 @@ def test_a_spanish_note() -> None:
         "主诉\n",
         "主 诉  ",
         "主訴：",
+        "主 訴：",
+        "[主诉]",
+        "「主訴」",
+        "《主诉》",
+        "(主诉)",
+        "**主诉**：",
+        "## 主诉\n",
+        "主诉（患者自述）：",
+        "主訴(Chief Complaint)：",
+        "主诉∶",
+        "主诉-",
+        "主诉；",
+        "|主诉|",
+        "主诉\t",
+        "①主诉：",
+        "2024-05-02 10:20 主诉：",
     ],
 )
 def test_every_common_spelling_of_a_chinese_heading(heading: str) -> None:
@@ -87,6 +103,57 @@ def test_a_chinese_note_in_one_line() -> None:
         "discharge_diagnosis",
         "discharge_orders",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (
+            "科别: 心内科  床号: 12  住院号: 00123\n姓名：某某 性别：男\n主诉：胸痛。\n现病史：三天前胸痛。",
+            ["other"] * 5 + ["chief_complaint", "history_present_illness"],
+        ),
+        (
+            "入院記錄\n主訴：胸痛。現病史：三天前胸痛。個人史：無特殊。體格檢查：血壓120/80。輔助檢查：正常。",
+            ["body", "chief_complaint", "history_present_illness", "personal_history", "physical_exam", "labs"],
+        ),
+        (
+            "手术记录\n术前诊断：胆囊结石\n手术、操作名称：胆囊切除术\n麻醉方式：全麻\n术者：某某\n手术经过：顺利。",
+            ["operation_note", "admission_diagnosis", "operation_name", "other", "other", "operation_note"],
+        ),
+        (
+            "出院小结\n诊疗经过及结果：好转。\n出院时状态：平稳。\n出院诊断（按主次）：肺炎\n出院用药：无",
+            ["body", "hospital_course", "discharge_condition", "discharge_diagnosis", "discharge_orders"],
+        ),
+        (
+            "主诉胸痛3天\n现病史患者3天前胸痛\n既往史高血压10年\n家族史无特殊",
+            ["chief_complaint", "history_present_illness", "past_history", "family_history"],
+        ),
+        (
+            "主诉|胸痛|现病史|三天前|出院诊断|肺炎",
+            ["chief_complaint", "history_present_illness", "discharge_diagnosis"],
+        ),
+        ("主诉：胸痛,现病史：三天前,既往史：体健", ["chief_complaint", "history_present_illness", "past_history"]),
+        (
+            "2024-01-02 08:00 主治医师查房记录\n好转。\n2024年1月3日 主任医师查房记录\n平稳。",
+            ["progress_note", "progress_note"],
+        ),
+    ],
+)
+def test_how_chinese_records_are_laid_out(text: str, names: list[str]) -> None:
+    assert [name for name, _ in read(text, "zh")] == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "既往史无特殊。",  # alone it is a sentence, not a note of sections
+        "患者主诉胸痛，既往史无特殊。出院诊断为肺炎。",
+        "辅助检查提示肺炎。体格检查未见异常。",
+        "入院诊断明确，诊疗经过顺利。",
+    ],
+)
+def test_words_glued_to_others_need_the_company_of_headings(text: str) -> None:
+    assert [name for name, _ in read(text, "zh")] == ["body"]
 
 
 def test_words_that_are_headings_elsewhere_are_not_headings_in_a_sentence() -> None:
@@ -150,6 +217,17 @@ PARTS = st.sampled_from(
         "\r\n",
         "訴",
         "出院诊断",
+        "「",
+        "」",
+        "(",
+        ")",
+        "|",
+        "\t",
+        "（按主次）",
+        "：",
+        "2024-05-02 ",
+        "主 訴",
+        "**",
     ]
 )
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from jointcoder.errors import InputError
 from jointcoder.text.segment import Segmenter, sentences, split_items, words
 
+MARKED = Path(__file__).parent / "marked"
 CLINICAL = st.text(st.sampled_from("aB1. ,;:!?\n-(）（)、。；？2型高血压①•\t"), max_size=60)
 LANGUAGES = st.sampled_from(["en", "es", "zh"])
 
@@ -84,6 +88,39 @@ def test_chinese_words_and_user_words_stay_apart(tmp_path: Path) -> None:
     assert [word.text for word in plain][-2:] == ["LVEF", "35"]
 
 
+@pytest.mark.parametrize("kind", ["file in the way", "read-only", "damaged"])
+def test_a_cache_that_cannot_be_used_does_not_matter(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "jieba"
+    if kind == "file in the way":
+        folder.write_text("")
+    elif kind == "read-only":
+        folder = Path("/proc/self/fdinfo")  # also for root
+        if not folder.is_dir():
+            pytest.skip("no /proc here")
+    else:
+        Segmenter("zh", cache_dir=folder).words("胸痛")
+        (kept,) = folder.iterdir()
+        kept.write_bytes(kept.read_bytes()[:1000])
+    assert [word.text for word in Segmenter("zh", cache_dir=folder).words("患者胸痛三天")] == ["患者", "胸痛", "三天"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_disk_that_is_full_keeps_no_torn_file(tmp_path: Path) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from jointcoder.text.segment import Segmenter
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+print(len(Segmenter("zh", cache_dir=Path({str(tmp_path / "jieba")!r})).words("患者胸痛三天")))
+"""
+    pytest.importorskip("resource")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+    assert list((tmp_path / "jieba").iterdir()) == []
+
+
 @given(CLINICAL, LANGUAGES)
 def test_words_are_where_they_say(text: str, lang: str) -> None:
     found = words(text, lang)
@@ -112,6 +149,22 @@ def test_words_are_where_they_say(text: str, lang: str) -> None:
         ("肺恶性肿瘤（右上叶、腺癌）；骨继发恶性肿瘤", "zh", ["肺恶性肿瘤（右上叶、腺癌）", "骨继发恶性肿瘤"]),
         ("9.2型糖尿病10.阑尾炎术后", "zh", ["2型糖尿病", "阑尾炎术后"]),
         ("肺炎 2.心衰", "zh", ["肺炎", "心衰"]),
+        ("1.慢支2.COPD3.DIC4.低钠血症", "zh", ["慢支", "COPD", "DIC", "低钠血症"]),  # a number after a short form
+        ("1.肾炎2.肺炎5.胸腔积液6.贫血", "zh", ["肾炎", "肺炎", "胸腔积液", "贫血"]),  # numbers left out
+        ("1.肾炎2.肺炎9.胸腔积液", "zh", ["肾炎", "肺炎9.胸腔积液"]),  # too many left out to be numbering
+        (
+            "冠心病 稳定型心绞痛 CABG术后 高血压2级高危",
+            "zh",
+            ["冠心病", "稳定型心绞痛", "CABG术后", "高血压2级高危"],
+        ),
+        ("高血压病 2级 高危 1型糖尿病", "zh", ["高血压病 2级 高危", "1型糖尿病"]),
+        ("急性 胆囊炎 心功能 III级", "zh", ["急性 胆囊炎", "心功能 III级"]),
+        ("左侧 胫骨骨折 右侧腓骨骨折", "zh", ["左侧 胫骨骨折", "右侧腓骨骨折"]),
+        ("多发肋骨骨折 左侧", "zh", ["多发肋骨骨折 左侧"]),
+        ("冠状动脉造影术+支架置入术", "zh", ["冠状动脉造影术", "支架置入术"]),
+        ("乙肝(HBsAg+)+肝硬化", "zh", ["乙肝(HBsAg+)", "肝硬化"]),
+        ("ER+ breast cancer; A + B", "en", ["ER+ breast cancer", "A + B"]),
+        ("1. MI 2. CKD3. Worse. 3. Gout", "en", ["MI", "CKD3. Worse", "Gout"]),
         (
             "1. Acute CHF\n2. Type 2 diabetes\n3) Hypertension and CKD",
             "en",
@@ -128,6 +181,16 @@ def test_words_are_where_they_say(text: str, lang: str) -> None:
 )
 def test_list_items(text: str, lang: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in split_items(text, lang)] == expected
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_names_written_as_sentences_are_items(lang: str) -> None:
+    lines = (MARKED / f"rows.{lang}.txt").read_text("utf-8").splitlines()
+    numbers = re.compile(r"^\d\.-? ")
+    for line in (one for one in lines if not one.startswith("#")):
+        text = line.replace("|", "")
+        found = [text[start:end] for start, end in split_items(text, lang)]
+        assert found == [numbers.sub("", item).strip(" .;") for item in line.split("|")], line
 
 
 @given(CLINICAL, LANGUAGES)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from rich.tree import Tree
 
+from jointcoder.cli import language
+
 if TYPE_CHECKING:
     from jointcoder.codebook.book import CodeBook
     from jointcoder.codebook.model import Entry
@@ -30,14 +32,14 @@ def branch(book: CodeBook, entry: Entry) -> Tree:
     place = root = _heading(book, top, entry, Tree(""))
     for one in rest:
         place = _heading(book, one, entry, place.add(""))
-    for language, name in entry.names.items():
-        if name != entry.name:
-            place.add(Text.assemble((f"{language}: ", "dim"), name))
+    for spoken, name in entry.names.items():
+        if name != _name(entry):
+            place.add(Text.assemble((f"{spoken}: ", "dim"), name))
     children = book.children(entry.system, entry.code)
     for child in children[:SHOWN]:
         place.add(_label(child))
     if len(children) > SHOWN:
-        place.add(Text(f"… and {len(children) - SHOWN:,} more", style="dim"))
+        place.add(Text(language.text(f"… and {len(children) - SHOWN:,} more"), style="dim"))
     return root
 
 
@@ -54,20 +56,27 @@ def _heading(book: CodeBook, one: Entry, asked: Entry, place: Tree) -> Tree:
 
 def _label(entry: Entry, *, strong: bool = False) -> Text:
     style = "bold" if strong else "" if entry.billable else "dim"
-    return Text.assemble((entry.code, "bold cyan" if entry.billable else "cyan"), "  ", (entry.name, style))
+    return Text.assemble((entry.code, "bold cyan" if entry.billable else "cyan"), "  ", (_name(entry), style))
+
+
+def _name(entry: Entry) -> str:
+    """In the language in use, else in the book's first."""
+    return entry.name if language.current() == language.ENGLISH else entry.names.get(language.current(), entry.name)
 
 
 def _standing(book: CodeBook, entry: Entry) -> str:
     """Whether and when the code may be assigned."""
-    periods = [f"{period.start} to {period.end}" for period in book.validity(entry.system, entry.code)]
-    return " · ".join(["", "assignable" if entry.billable else f"{entry.level}, not assignable", *periods])
+    to = language.text("to")
+    periods = [f"{period.start} {to} {period.end}" for period in book.validity(entry.system, entry.code)]
+    standing = "assignable" if entry.billable else f"{entry.level}, not assignable"
+    return " · ".join(["", language.text(standing), *periods])
 
 
 def _notes(book: CodeBook, entry: Entry) -> list[Text]:
     """The notes of one entry, kind by kind; the 7th characters on one line."""
     found = []
     for kind, lines in groupby(book.notes(entry.system, entry.code).lines(), key=lambda note: note.kind):
-        head = (f"{kind.replace('_', ' ')}: ", "yellow")
+        head = (f"{language.text(kind.replace('_', ' '))}: ", "yellow")
         if kind == "seventh_characters":
             found.append(Text.assemble(head, " · ".join(f"{note.label} {note.text}" for note in lines)))
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 from jointcoder.cli.codebook.shared import BookOption, JsonOption, app, table
 from jointcoder.errors import InputError, JointCoderError, UsageError
 
@@ -182,11 +182,10 @@ def _show(judged: Judged, *, titled: bool) -> None:
         return
     lead = (judged.id,) if titled else ()
     rows = [
-        (*lead, finding.severity.value, finding.rule, ", ".join(finding.codes), finding.message, finding.remedy, rest)
+        (*lead, *_said(finding), finding.citation)
         for severity in Severity
         for finding in judged.findings
         if finding.severity is severity
-        for rest in (finding.citation,)
     ]
     if rows:
         names = ("severity", "rule", "codes", "finding", "remedy", "citation")
@@ -197,6 +196,12 @@ def _show(judged: Judged, *, titled: bool) -> None:
     if judged.drg is not None:
         cells = (*lead, "preview", "drg", "", str(judged.drg))
         table(("",) * len(cells), [cells])
+
+
+def _said(finding: Finding) -> tuple[str, str, str, str, str]:
+    """A finding's severity, rule, codes, what it says and recommends, in the language in use."""
+    severity, message = language.severity_text(finding), language.finding_text(finding)
+    return severity, finding.rule, ", ".join(finding.codes), message, language.remedy_text(finding)
 
 
 def _value(judged: Judged) -> dict[str, Any]:
@@ -234,7 +239,14 @@ def _list_rules(as_json: bool) -> None:
         )
         return
     rows = [
-        (rule.id, " or ".join((rule.severity, *rule.milder)), rule.kind, rule.title, rule.citation, rule.chinese)
+        (
+            rule.id,
+            language.text(" or ").join(map(language.text, (rule.severity, *rule.milder))),
+            language.text(rule.kind),
+            language.rule_title(rule.id, rule.title),
+            rule.citation,
+            rule.chinese,
+        )
         for rule in rules().values()
     ]
     table(("rule", "severity", "kind", "finds", "cites", "cites (Chinese editions)"), rows)

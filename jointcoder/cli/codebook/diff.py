@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 from jointcoder.cli.codebook.shared import JsonOption, app, open_book, table
 from jointcoder.errors import UsageError, name_list
 
@@ -43,9 +43,12 @@ def compare(
             }
         )
         return
-    rows = [(str(one), kind, f"{kinds[kind]:,}") for one, kinds in found.items() for kind in KINDS if kinds[kind]]
+    said = {kind: language.text(kind) for kind in KINDS}
+    rows = [(str(one), said[kind], f"{kinds[kind]:,}") for one, kinds in found.items() for kind in KINDS if kinds[kind]]
     table(("system", "change", "codes"), rows)
-    lines = [(str(c.system), c.kind, c.code, c.name, c.before and f"was: {c.before}") for c in changes]
+    lines = [
+        (str(c.system), said[c.kind], c.code, c.name, c.before and language.text(f"was: {c.before}")) for c in changes
+    ]
     if lines:
         table(("system", "change", "code", "name", ""), lines)
     else:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 from jointcoder.cli.codebook.shared import BookOption, JsonOption, app, open_book, table
 from jointcoder.errors import CodeBookError, UsageError
 
 if TYPE_CHECKING:
     from jointcoder.codebook.book import CodeBook
-    from jointcoder.codebook.model import Entry
+    from jointcoder.codebook.model import Entry, Hit
     from jointcoder.records import Kind
 
 KINDS = {"dx": "diagnosis", "px": "procedure", "diagnosis": "diagnosis", "procedure": "procedure"}
@@ -43,10 +43,12 @@ def info(book: BookOption = None, as_json: JsonOption = False) -> None:
         common.put_json(value)
         return
     rows = [("id", facts.id), ("edition", facts.edition), ("languages", ", ".join(facts.languages))]
-    rows += [(str(s), f"{n['entries']:,} entries, {n['billable']:,} assignable") for s, n in facts.counts.items()]
+    for system, n in facts.counts.items():
+        rows.append((str(system), language.text(f"{n['entries']:,} entries, {n['billable']:,} assignable")))
     rows += [("sha256", facts.sha256), ("folder", str(opened.path))]
     rows += [(f"source {s.name}", f"{s.bytes:,} bytes, sha256 {s.sha256[:16]}…") for s in facts.sources]
-    table(("", ""), [*rows, ("installed", ", ".join(books) or "(none)")])
+    rows.append(("installed", ", ".join(books) or language.text("(none)")))
+    table(("", ""), [(language.text(label), value) for label, value in rows])
 
 
 @app.command()
@@ -66,7 +68,8 @@ def search(
     from jointcoder.codebook.lookup import Lookup
 
     dense = "on" if source == "dense" else "off" if source == "lexical" else "auto"
-    lookup = Lookup(open_book(book), dense=dense)
+    opened = open_book(book)
+    lookup = Lookup(opened, dense=dense)
     hits = [
         hit
         for one in _kinds(kind)
@@ -74,14 +77,23 @@ def search(
             text, kind=one, lang=lang, k=k, billable=True if billable else None, source=source or "fused"
         )
     ]
+
+    def named(hit: Hit) -> str:
+        return language.name_of(opened, hit.system, hit.code, hit.name)
+
     if lookup.notice:
         common.warn("JC002", f"searched by words only: {lookup.notice}")
     if as_json:
         fields = ("system", "code", "name", "term", "lang", "score")
-        values = [{name: getattr(hit, name) for name in fields} | {"sources": list(hit.sources)} for hit in hits]
+        values = [
+            {name: getattr(hit, name) for name in fields} | {"name": named(hit), "sources": list(hit.sources)}
+            for hit in hits
+        ]
         common.put_json(values)
     else:
-        rows = [(hit.system, hit.code, f"{hit.score:.3f}", ", ".join(hit.sources), hit.name, hit.term) for hit in hits]
+        rows = [
+            (hit.system, hit.code, f"{hit.score:.3f}", ", ".join(hit.sources), named(hit), hit.term) for hit in hits
+        ]
         table(("system", "code", "score", "found by", "name", "matched wording"), rows)
 
 
@@ -115,7 +127,7 @@ def _kinds(name: str | None) -> tuple[Kind, ...]:
 
 def _described(book: CodeBook, entry: Entry) -> dict[str, Any]:
     def brief(one: Entry) -> dict[str, Any]:
-        return {"code": one.code, "name": one.name, "level": one.level, "billable": one.billable}
+        return {"code": one.code, "name": shown_name(one), "level": one.level, "billable": one.billable}
 
     notes = book.notes(entry.system, entry.code, inherited=True)
     return {
@@ -130,20 +142,37 @@ def _described(book: CodeBook, entry: Entry) -> dict[str, Any]:
             {"start": p.start.isoformat(), "end": p.end.isoformat()} for p in book.validity(entry.system, entry.code)
         ],
         "edits": sorted(book.edits(entry.system, entry.code)),
+        **_operation(book, entry),
     }
+
+
+def shown_name(entry: Entry) -> str:
+    """The entry's name in the language in use, else in the book's first."""
+    return entry.names.get(language.current(), entry.name) if language.current() != language.ENGLISH else entry.name
+
+
+def _operation(book: CodeBook, entry: Entry) -> dict[str, Any]:
+    """Grade and category of a procedure, where the book's table has them."""
+    operation = book.operation(entry.system, entry.code)
+    held = {"grade": operation.grade, "category": operation.category}
+    return {name: value for name, value in held.items() if value}
 
 
 def _lines(book: CodeBook, entry: Entry) -> Iterator[tuple[str, str, str]]:
     """The branch from the chapter down, each heading with its notes, then the entry and what is below it."""
     for one in (*reversed(book.ancestors(entry.system, entry.code)), entry):
-        level = one.level if one is not entry else f"{one.level}{'' if one.billable else ' (not assignable)'}"
-        yield level, one.code, one.name
+        level = language.text(one.level)
+        if one is entry and not one.billable:
+            level = language.text(f"{one.level} (not assignable)")
+        yield level, one.code, shown_name(one)
         for note in book.notes(one.system, one.code).lines():
-            yield f"  {note.kind.replace('_', ' ')}", note.label, note.text
-    for language, name in entry.names.items():
-        if name != entry.name:
-            yield "name", language, name
+            yield f"  {language.text(note.kind.replace('_', ' '))}", note.label, note.text
+    for spoken, name in entry.names.items():
+        if name != shown_name(entry):
+            yield language.text("name"), spoken, name
+    for label, value in _operation(book, entry).items():
+        yield language.text(label), "", language.text(str(value))
     for period in book.validity(entry.system, entry.code):
-        yield "valid", "", f"{period.start} to {period.end}"
+        yield language.text("valid"), "", f"{period.start} {language.text('to')} {period.end}"
     for child in book.children(entry.system, entry.code):
-        yield "below", child.code, child.name
+        yield language.text("below"), child.code, shown_name(child)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jointcoder.cli import common
+from jointcoder.cli import common, language
 
 if TYPE_CHECKING:
     from jointcoder.codebook.book import CodeBook
@@ -39,7 +39,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*header, box=None, show_header=any(header), pad_edge=False)
+    drawn = Table(*map(language.text, header), box=None, show_header=any(header), pad_edge=False)
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))
     common.stdout().print(drawn)

@@ -39,6 +39,7 @@ from jointcoder.codebook.build.cn_files import (
 from jointcoder.codebook.build.crossmap import crossmap_table
 from jointcoder.codebook.build.tables import NameTable, read_table
 from jointcoder.codebook.build.writer import Draft, Plan, Progress, Table, describe_source, write
+from jointcoder.codebook.codes import normalise_code
 from jointcoder.codebook.model import BookInfo
 from jointcoder.errors import UsageError, name_list
 from jointcoder.records import System
@@ -50,6 +51,10 @@ HEADING_LENGTHS = {System.ICD10CN: (3, 4), System.ICD9CM3: (2, 3, 4)}
 _PLAIN = str.maketrans("", "", ".*†")
 _MORPHOLOGY = re.compile(r"M[0-9]{4,6}/[0-9]")
 _EDITIONS = "CREATE TABLE system_edition (system TEXT PRIMARY KEY, id TEXT NOT NULL, title TEXT NOT NULL) WITHOUT ROWID"
+_OPERATIONS = (
+    "CREATE TABLE operation (system TEXT NOT NULL, key TEXT NOT NULL, grade INTEGER, category TEXT NOT NULL,"
+    " PRIMARY KEY (system, key)) WITHOUT ROWID"
+)
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +85,20 @@ def build_cn(
     paths = [table.path for table in tables] + [one.path for one in chosen]
     sources = [describe_source(path, path.name) for path in paths]
     drafts: list[Draft] = []
+    operations: list[tuple[str, str, int | None, str]] = []
     for table in tables:
         read = read_table(table.path, table.system)
         if read.repeated:
             log.warning("%s: %d repeated rows left out", table.path.name, read.repeated)
         drafts += _arrange(read, table.system, start=len(drafts))
+        operations += (
+            (str(table.system), normalise_code(code), o.grade, o.category) for code, o in read.operations.items()
+        )
     title = ", ".join(table.title for table in tables)
     rows = [(str(table.system), table.edition, table.title) for table in tables]
     extra = [Table("system_edition", _EDITIONS, rows), crossmap_table(chosen)]
+    if operations:
+        extra.append(Table("operation", _OPERATIONS, operations))
     plan = Plan(id=edition, edition=title, language="zh", drafts=drafts, sources=sources, extra=extra)
     return write(plan, target, progress=progress)
 

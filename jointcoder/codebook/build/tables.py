@@ -15,7 +15,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
@@ -23,7 +23,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from jointcoder.codebook.build.operations import OPERATION_ROLES, read_operation
 from jointcoder.codebook.codes import SIGNS, normalise_code
+from jointcoder.codebook.model import Operation
 from jointcoder.errors import CodeBookError, UsageError
 from jointcoder.records import System
 
@@ -90,21 +92,24 @@ class Sheet:
 
 @dataclass(frozen=True)
 class NameTable:
-    """A table of one edition: code → name in printed order, names of headings that columns of their own give, and how
-    many rows said the same as one before."""
+    """A table of one edition: code → name in printed order, names of headings that columns of their own give, how many
+    rows said the same as one before, and what columns of grade and category say of procedures."""
 
     rows: Mapping[str, str]
     headings: Mapping[str, str]
     repeated: int = 0
+    operations: Mapping[str, Operation] = field(default_factory=dict)
 
 
 def read_table(path: Path, system: System) -> NameTable:
     """The codes and names of a file. Rows that repeat their code as name are dividers, ranges of codes are headings of
     the printed book: neither is taken. CodeBookError JC502 naming file and line, UsageError JC002."""
     optional = ("partner", *chain.from_iterable(_HEADINGS))
-    sheet = open_sheet(path, ("code", "name"), optional)
+    loose = OPERATION_ROLES if system is System.ICD9CM3 else ()
+    sheet = open_sheet(path, ("code", "name"), optional, loose)
     rows: dict[str, str] = {}
     headings: dict[str, str] = {}
+    operations: dict[str, Operation] = {}
     first: dict[str, tuple[str, int]] = {}  # what distinguishes codes → the code as printed, its line
     repeated = 0
     for line in sheet.lines:
@@ -124,13 +129,15 @@ def read_table(path: Path, system: System) -> NameTable:
             continue
         first[key] = (code, line.number)
         rows[code] = name
+        if operation := read_operation(*(sheet.name(line, role) for role in loose)):
+            operations[code] = operation
         for heading, title in _HEADINGS:
             if sheet.name(line, title):
                 headings.setdefault(normalise_code(sheet.code(line, heading)), sheet.name(line, title))
     if not rows:
         raise malformed(path.name, 2, "the file holds no codes")
     headings.pop("", None)
-    return NameTable(rows, headings, repeated)
+    return NameTable(rows, headings, repeated, operations)
 
 
 def read_codes(source: Path | bytes) -> list[str]:
@@ -150,10 +157,13 @@ def read_codes(source: Path | bytes) -> list[str]:
     return [code for line in sheet.lines if (code := line.cell(sheet.columns["code"]))]
 
 
-def open_sheet(path: Path, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
-    """The first table of ``path`` with a heading for each role in ``required``. CodeBookError JC502, UsageError JC002
-    for a workbook without the package that reads it."""
-    return _sheet(path.name, _bytes(path), required, optional)
+def open_sheet(
+    path: Path, required: Collection[str], optional: Collection[str] = (), loose: Collection[str] = ()
+) -> Sheet:
+    """The first table of ``path`` with a heading for each role in ``required``. Two columns for a role are an error,
+    except for a ``loose`` one: it is left out then. CodeBookError JC502, UsageError JC002 for a workbook without the
+    package that reads it."""
+    return _sheet(path.name, _bytes(path), required, optional, loose)
 
 
 def printed_code(text: str) -> str:
@@ -216,7 +226,9 @@ def _level(heading: str) -> str:
     return "".join(letter for letter in text if letter.isalnum())
 
 
-def _sheet(file: str, data: bytes, required: Collection[str], optional: Collection[str]) -> Sheet:
+def _sheet(
+    file: str, data: bytes, required: Collection[str], optional: Collection[str], loose: Collection[str] = ()
+) -> Sheet:
     if not data.strip():
         raise malformed(file, 1, "the file is empty")
     problems: list[CodeBookError] = []
@@ -230,6 +242,7 @@ def _sheet(file: str, data: bytes, required: Collection[str], optional: Collecti
                     both = " and ".join(repr(line.cells[place]) for place in places)
                     problem = f"{both} both head the column for {role.replace('_', ' ')}"
                     raise malformed(file, line.number, problem, "keep one of them, or rename the other")
+            found |= {role: places for role, places in find_columns(line.cells, loose).items() if len(places) == 1}
             columns = {role: places[0] for role, places in found.items() if places}
             width = 0 if data.startswith(_WORKBOOKS) else len(line.cells)
             return Sheet(file, columns, _below(line, lines, columns[next(iter(required))]), width)

@@ -11,8 +11,9 @@ one year are given to the codes that still exist; new codes have none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from jointcoder.codebook.build.files import malformed, rows_of
@@ -21,6 +22,7 @@ from jointcoder.codebook.codes import normalise_code
 from jointcoder.records import System
 
 SHEETS = {"ICD-10-CM": System.ICD10CM, "ICD-10-PCS": System.ICD10PCS}
+REPLACED = "="
 COLUMNS = ("code", "name_en", "name_zh_cn_t2s")
 
 Key = tuple[System, str]
@@ -47,6 +49,26 @@ def read_names(path: Path, system: System | None = None) -> Mapping[Key, Names]:
     if not found:
         raise malformed(path, "the table holds no codes", line=2)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """How records in mainland China word an entry, and the name to stand in place of the table's, if any."""
+
+    name: str
+    wordings: tuple[str, ...]
+
+
+def own_wordings() -> Mapping[str, Wordings]:
+    """ICD-10-CM code or heading → wordings of our own (`data/zh/taiwan/names.tsv`)."""
+    text = resources.files("jointcoder.codebook").joinpath("data", "zh", "taiwan", "names.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
+    return {code: _wordings(cells) for code, *cells in rows}
+
+
+def _wordings(cells: Sequence[str]) -> Wordings:
+    name = next((cell[1:] for cell in cells if cell.startswith(REPLACED)), "")
+    return Wordings(name, tuple(cell for cell in cells if not cell.startswith(REPLACED)))
 
 
 def _read_workbook(path: Path) -> Mapping[Key, Names]:

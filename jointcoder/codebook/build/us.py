@@ -31,7 +31,7 @@ from jointcoder.codebook.build.mce import read_calendar
 from jointcoder.codebook.build.poa import read_poa
 from jointcoder.codebook.build.tabular import read_tabular
 from jointcoder.codebook.build.titles import read_titles
-from jointcoder.codebook.build.tw import Key, Names, read_names
+from jointcoder.codebook.build.tw import Key, Names, own_wordings, read_names
 from jointcoder.codebook.build.writer import Draft, Part, Plan, Progress, describe_source, write
 from jointcoder.codebook.codes import normalise_code
 from jointcoder.codebook.index import ALPHABETIC, DRUGS, EXTERNAL, NEOPLASMS
@@ -64,6 +64,9 @@ PATTERNS = {
 UNDATED = ("calendar", "chinese", "chinese_cm", "chinese_pcs")
 """Sources that serve every year: of several the newest is taken."""
 INDEXES = {"index": ALPHABETIC, "external": EXTERNAL, "drugs": DRUGS, "neoplasms": NEOPLASMS}
+
+TAIWAN = "taiwan"
+"""The usage of the Chinese names: Taiwan's."""
 
 _BOOK_YEAR = re.compile(r"us-(\d{4})")
 _OTHER_POA = re.compile(r"poa_\d{4}")
@@ -141,6 +144,7 @@ def build_us(
         periods=part.periods,
         edits=part.edits,
         extra=part.tables,
+        usage={"zh": TAIWAN},
     )
     return write(plan, target, progress=progress)
 
@@ -207,11 +211,18 @@ def _chinese(paths: Mapping[str, Path]) -> dict[Key, Names]:
 
 
 def _add_chinese(drafts: Sequence[Draft], names: Mapping[Key, Names]) -> None:
+    """The table's names; beside them wordings of our own, of which the first is the name where the table has none."""
+    ours = own_wordings() if names else {}
     for draft in drafts:
-        if draft.level in ("category", "code"):
-            name = names.get((draft.system, normalise_code(draft.code)))
-            if name is not None and name.chinese:
-                draft.names["zh"] = name.chinese
+        if draft.level not in ("category", "code"):
+            continue
+        found = names.get((draft.system, normalise_code(draft.code)))
+        own = ours.get(draft.code) if draft.system is System.ICD10CM else None
+        wordings = own.wordings if own else ()
+        name = (own.name if own else "") or (found.chinese if found else "") or next(iter(wordings), "")
+        if name:
+            draft.names["zh"] = name
+        draft.terms += [("zh", pcs.SYNONYM, wording) for wording in wordings]
 
 
 def _dated(paths: Mapping[str, Path]) -> Part:

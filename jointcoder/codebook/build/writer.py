@@ -108,7 +108,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that goes into a book."""
+    """All that goes into a book. ``usage``: language → the folder of word tables for how its names are worded."""
 
     id: str
     edition: str
@@ -118,6 +118,7 @@ class Plan:
     periods: Sequence[Dated] = ()
     edits: Sequence[Dated] = ()
     extra: Sequence[Table] = ()
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe_source(path: Path, name: str | None = None) -> Source:
@@ -171,7 +172,7 @@ def _write_into(folder: Path, plan: Plan, progress: Progress) -> BookInfo:
         digest = _write_nodes(connection, plan, lambda done: progress(done, total))
         for table in plan.extra:
             _write_table(connection, table, digest)
-        tables = {language: Tables.load(language) for language in languages}
+        tables = {language: Tables.load(language, plan.usage.get(language, "")) for language in languages}
         done = len(drafts)
         for language in languages:
             engine = analyser(tables[language])

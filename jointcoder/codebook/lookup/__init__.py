@@ -8,6 +8,7 @@
 | `exact` | the same wording after levelling | `lexical.py` |
 | `lexical` | wordings that share words, weighed by rarity | `lexical.py`, `codebook/postings.py` |
 | `index` | the same, the wording being a line of the alphabetic index | |
+| `axes` | legal ICD-10-PCS codes of the axes that a wording names | `codebook/pcs_reading.py`, `pcs_coding.py` |
 | `alias` | wordings that coders have coded before | `aliases.py` |
 | `dense` | wordings of like meaning, in any language | `dense.py`, `codebook/build/vectors.py` |
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -47,6 +49,8 @@ from jointcoder.codebook.lookup.headings import Headings
 from jointcoder.codebook.lookup.hits import Place, Query, to_hits
 from jointcoder.codebook.lookup.lexical import Documents, factors, match
 from jointcoder.codebook.model import Hit, Spotted
+from jointcoder.codebook.pcs_coding import Coding, Guess
+from jointcoder.codebook.pcs_reading import lexicon_of
 from jointcoder.codebook.postings import Postings
 from jointcoder.errors import AssetError, UsageError, name_list
 from jointcoder.records import Kind, System
@@ -59,6 +63,7 @@ __all__ = ["WAYS", "Lookup"]
 
 POOL = 400  # wordings looked at closely
 GROUPS = 100  # texts taken from the vectors
+REMEMBERED = 2048  # answers kept at hand: the same wordings come again and again
 LONGEST = 600  # characters of a query that are read: a term, not a note
 WAYS = ("fused", "lexical", "dense")
 NOTHING: Documents = np.empty(0, dtype=np.int64)
@@ -85,8 +90,10 @@ class Lookup:
         self._shards: dict[tuple[str, System], Postings | None] = {}
         self._analysers: dict[str, Analyser] = {}
         self._headings = Headings(book)
+        self._coding = Coding(book)
         self._dense, self._notice = Dense.of(book, dense, embedder)
         self._aliases = None if aliases is None else aliases.over(self)
+        self._remembered = lru_cache(REMEMBERED)(self._sought)
 
     @property
     def notice(self) -> str:
@@ -128,7 +135,11 @@ class Lookup:
         if source == "dense" and self._dense is None:
             raise UsageError("JC002", self._notice or "this lookup searches by words only")
         text = text[:LONGEST]
-        spoken = lang or language_of(text)
+        return list(self._remembered(text, kind, lang or language_of(text), k, system, billable, source))
+
+    def _sought(
+        self, text: str, kind: Kind, spoken: str, k: int, system: System | None, billable: bool | None, source: str
+    ) -> tuple[Hit, ...]:
         engine = self.analyser(spoken)
         analysis = engine.analyse(text, query=True, procedures=kind is Kind.PROCEDURE)
         vector = None if source == "lexical" else self._vector(text, engine, kind)
@@ -140,13 +151,20 @@ class Lookup:
                 exact = frozenset(same.tolist())
                 query = Query(text, analysis, exact, k, billable)
                 found += to_hits(place, query, join(self._found(place, query, engine, spoken, vector, source)))
-        return sorted(found, key=lambda hit: (-hit.score, hit.code))[:k]
+        return tuple(sorted(found, key=lambda hit: (-hit.score, hit.code))[:k])
 
     def spot(self, text: str, lang: str | None = None, *, kinds: Sequence[Kind] = tuple(Kind)) -> list[Spotted]:
-        """Wordings of the book that occur in running text, longest first at each place, never overlapping."""
+        """Wordings of the book that occur in running text, and operations worded by their axes; never overlapping, of
+        two the longer stays."""
         from jointcoder.codebook.spot import spot
+        from jointcoder.codebook.spot_operations import spot_operations
 
-        return spot(self, text, lang or language_of(text), tuple(kinds))
+        spoken = lang or language_of(text)
+        found = spot(self, text, spoken, tuple(kinds))
+        lexicon = lexicon_of(spoken) if Kind.PROCEDURE in kinds else None
+        if lexicon is None:
+            return found
+        return _apart([*found, *spot_operations(self, lexicon, text, spoken)])
 
     # ---------------------------------------------------------------------------------- for this package and tests
 
@@ -217,7 +235,19 @@ class Lookup:
             found["dense"] = by_meaning(vectors, likeness, near, place.by_meaning, query.analysis)
         if self._aliases is not None and source == "fused":
             found["alias"] = self._aliases.find(query.text, place.system)
+        if place.system is System.ICD10PCS and source != "dense" and (lexicon := lexicon_of(spoken)) is not None:
+            found["axes"] = by_axes(place, self._coding.codes(lexicon.read(query.text)))
         return found
+
+
+def _apart(spotted: Sequence[Spotted]) -> list[Spotted]:
+    """Those that no longer one of the same kind overlaps."""
+    kept: list[Spotted] = []
+    for one in sorted(spotted, key=lambda one: (one.start - one.end, one.start)):
+        kind = one.hits[0].system.kind
+        if not any(one.start < o.end and o.start < one.end and o.hits[0].system.kind is kind for o in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda one: (one.start, one.end))
 
 
 def by_words(place: Place, query: Query, engine: Analyser, asked: Documents) -> Found:
@@ -242,6 +272,17 @@ def by_meaning(
     scores = dense_score(likeness[groups])
     documents, scores = documents[scores > 0], scores[scores > 0]
     return Found(shard.node[documents].astype(np.int64), documents, scores * factors(shard, documents, analysis))
+
+
+def by_axes(place: Place, guesses: Sequence[Guess]) -> Found:
+    """Codes of the ICD-10-PCS tables that account for the wording; they have no wording of their own."""
+    codes = [guess.code for guess in guesses]
+    marks = ",".join("?" * len(codes))
+    statement = f"SELECT key, id FROM node WHERE system = ? AND key IN ({marks})"
+    held = dict(place.book.rows(statement, place.system, *codes)) if codes else {}
+    kept = [(held[guess.code], guess.score) for guess in guesses if guess.code in held]
+    nodes = np.asarray([node for node, _ in kept], dtype=np.int64)
+    return Found(nodes, nodes, np.asarray([score for _, score in kept], dtype=np.float64))
 
 
 def _load_analysers(path: Path) -> dict[str, Analyser]:

@@ -6,6 +6,9 @@ stays 1, agreement raises, and no source can lower another. Meaning is joined li
 finds what words do not and orders what they leave open, but likeness of meaning alone never makes a hit as good as
 certain (those who read the score take 0.9 for that), and leaves those that are.
 
+The axes of an operation and its words are two readings of the same wording, no independent reasons: the better one
+counts, and what both say a little more.
+
 The dense score is a ramp over the centred cosine. Cap and ramp were chosen on the training halves of term corpora in
 Chinese and Spanish (`benchmarks/search.py` prints what they give on the others).
 """
@@ -19,9 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SOURCES = ("exact", "alias", "lexical", "index", "dense")
+SOURCES = ("exact", "alias", "lexical", "index", "axes", "dense")
 """In the order in which a hit names them."""
 
+AGREEMENT = 0.1  # of what is left to 1, for a code that both the axes and the words give
 LEAST, MOST = 0.2, 0.9  # centred cosine at which a likeness begins to count, and at which it counts fully
 SHAPE = 1.5  # how slowly it begins
 CAP = 0.6  # the score of a hit that only the vectors found
@@ -74,8 +78,11 @@ def join(found: Mapping[str, Found]) -> Ranked:
         at = np.searchsorted(nodes, one.nodes[order])
         scores[at], documents[at] = one.scores[order], one.documents[order]
         of[source] = scores, documents
-    said = [scores for source, (scores, _) in of.items() if source != "dense"]
+    said = [scores for source, (scores, _) in of.items() if source not in ("axes", "dense")]
     total = said[0] if len(said) == 1 else 1.0 - np.prod([1.0 - s for s in said] or [np.ones(len(nodes))], axis=0)
+    if "axes" in of:
+        total, less = np.maximum(total, of["axes"][0]), np.minimum(total, of["axes"][0])
+        total = total + AGREEMENT * less * (1.0 - total)
     if "dense" in of:
         total = total + np.maximum(CEILING - total, 0.0) * of["dense"][0] / CEILING
     order = np.lexsort((nodes, -total))

@@ -130,6 +130,7 @@ def _described(place: Place, query: Query, ranked: Ranked, best: Mapping[int, tu
     for code, (score, rank) in best.items():
         entry, said = entries[code], found[rank]
         alias = ranked.document("alias", rank)
+        name = entry.names.get(place.language, entry.name)
         sources: set[str] = set()
         wordings: list[tuple[float, str, str]] = []
         if "lexical" in said:
@@ -145,8 +146,10 @@ def _described(place: Place, query: Query, ranked: Ranked, best: Mapping[int, tu
             sources.add("dense")
             language = place.book.info.languages[0]
             wordings.append((ranked.score("dense", rank) * ("lexical" not in said), terms[said["dense"]][0], language))
+        if axes := ranked.score("axes", rank):
+            sources.add("axes")
+            wordings.append((axes, name, place.language))
         _, wording, language = max(wordings, key=lambda one: one[0])
-        name = entry.names.get(place.language, entry.name)
         shown.append(Hit(entry.system, entry.code, name, wording, language, score, _ordered(sources)))
     return shown
 

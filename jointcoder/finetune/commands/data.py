@@ -24,7 +24,7 @@ def data(
         list[str],
         typer.Option(
             "--from",
-            help="Corpus, term pairs or coders' decisions (JSON lines), or book: for the code book's own wordings.",
+            help="Corpus, term pairs, a pack's candidates, coders' decisions (JSON lines); or book: (its wordings).",
         ),
     ],
     agent: Annotated[str, typer.Option(help="Which agent: standardise_dx, validate_px, extract …")],
@@ -43,6 +43,10 @@ def data(
         int, typer.Option(help="Context of a verdict: sentences on either side of the evidence; -1: the whole part.")
     ] = 1,
     aliases: Annotated[bool, typer.Option(help="Let the lookup know the other folds' wordings.")] = True,
+    doubts: Annotated[
+        Path | None,
+        typer.Option(help="For verdicts: what a pack is unsure of (`jointcoder learn --held-out FILE`)."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read so many records of each source.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     json_out: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
@@ -77,6 +81,7 @@ def data(
             context_tokens=settings.context_tokens,
             dense=settings.dense,
             limit=limit,
+            unseen=doubts,
             progress=lambda done, total: advance(1),
         )
     if json_out:

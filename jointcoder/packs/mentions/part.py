@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from jointcoder.errors import AssetError
-from jointcoder.packs.combiner import Combiner
+from jointcoder.packs.combiner import Combiner, Part
 from jointcoder.packs.mentions.evidence import Memory, gather
 from jointcoder.packs.mentions.features import KNOWN, Row, look
 from jointcoder.packs.mentions.lexicon import Lexicon
@@ -90,9 +90,11 @@ class Mentions:
         note = self.read(encounter, language)
         rows, scores = self.weighed(note)
         proposals = [
-            self._proposal(note, row, score, verdicts) for row, score in zip(rows, scores, strict=True) if score[1]
+            self._proposal(note, row, score, verdicts)
+            for row, score in zip(rows, scores, strict=True)
+            if score[1] and (verdicts or self._stays(row.code[0], score[1]))
         ]
-        kept = [p for p in proposals if p.probability >= FEWEST or p.chosen]
+        kept = [p for p in proposals if self._stays(p.system, p.probability)]
         return sorted(kept, key=lambda p: (-p.probability, p.system.value, p.code))
 
     def unsure(
@@ -144,6 +146,10 @@ class Mentions:
                     scores[i] = (float(value), float(probability))
         return rows, scores
 
+    def _stays(self, system: str, probability: float) -> bool:
+        """Whether a code is worth telling: likely enough, or chosen."""
+        return probability >= FEWEST or probability >= self.thresholds.get(system, THRESHOLD)
+
     def _proposal(self, note: Note, row: Row, score: tuple[float, float], verdicts: Verdicts | None) -> Proposal:
         system, code = row.code
         models = self.models[system]
@@ -152,11 +158,11 @@ class Mentions:
         if probability >= EXPLAINED:
             combiner, names = (models.second, KNOWN_SECOND) if row.known else (models.novel, NOVEL_SECOND)
             assert combiner is not None
-            reasons = combiner.contributions(np.array([row.features[n] for n in names]))
+            parts = combiner.parts(np.array([row.features[n] for n in names]))
             if row.known:  # what the first look saw speaks for itself, not as one figure
-                seen = models.first.contributions(np.array([row.features[n] for n in KNOWN]))
-                reasons = unfolded(reasons, FIRST_LOOK, seen)
-            reasons = tuple(reason for reason in reasons if abs(reason.weight) > REASONS)
+                seen = models.first.parts(np.array([row.features[n] for n in KNOWN]))
+                parts = unfolded(parts, FIRST_LOOK, seen)
+            reasons = tuple(part.reason() for part in parts if abs(part.weight) > REASONS)
         if verdicts and self.verdicts is not None and row.code in verdicts:
             probability, more = weigh(self.verdicts, logit(probability), verdicts[row.code])
             reasons = (*more, *reasons)
@@ -253,18 +259,16 @@ def _models(folder: Path, system: str, data: Mapping[str, Any]) -> Models:
     return models
 
 
-def unfolded(reasons: Sequence[Reason], name: str, inner: Sequence[Reason]) -> tuple[Reason, ...]:
-    """The reasons with the one called ``name``, itself the outcome of ``inner``, shared out over these in proportion;
-    the sum stays. A feature that speaks twice is one reason."""
-    total = sum(reason.weight for reason in inner)
-    folded = next((reason for reason in reasons if reason.feature == name), None)
+def unfolded(parts: list[Part], name: str, inner: list[Part]) -> list[Part]:
+    """The parts with the one called ``name``, itself the outcome of ``inner``, shared out over these in proportion; the
+    sum stays. A feature that speaks twice is one part."""
+    total = sum(part.weight for part in inner)
+    folded = next((part for part in parts if part.feature == name), None)
     if folded is None or abs(total) < TELLING:
-        return tuple(reasons)
-    merged = {reason.feature: reason for reason in reasons if reason is not folded}
-    for reason in inner:
-        weight = reason.weight * folded.weight / total
-        before = merged.get(reason.feature)
-        merged[reason.feature] = Reason(
-            feature=reason.feature, value=reason.value, weight=weight + (before.weight if before else 0.0)
-        )
-    return tuple(sorted(merged.values(), key=lambda reason: (-abs(reason.weight), reason.feature)))
+        return parts
+    merged = {part.feature: part for part in parts if part is not folded}
+    for part in inner:
+        weight = part.weight * folded.weight / total
+        before = merged.get(part.feature)
+        merged[part.feature] = Part(part.feature, part.value, weight + (before.weight if before else 0.0))
+    return sorted(merged.values(), key=lambda part: (-abs(part.weight), part.feature))

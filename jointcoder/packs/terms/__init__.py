@@ -3,13 +3,15 @@
     terms = Terms.load(folder, info)
     terms.rank("L wrist fx")          →  [TermChoice(name, code, probability, reasons), …]   best first
     terms.normalise("L wrist fx")     →  those that the mention is said to hold
+    terms.open_question("L wrist fx") →  those to put to a model first; then terms.settled(choices, logprobs, none)
 
 | file | what |
 |---|---|
 | `wording.py`, `pieces.py`, `differences.py` | texts: units, stretches, what differs and what would follow |
 | `index.py`, `memory.py`, `translate.py` | what is known: names, examples, which gram stands for which |
 | `evidence.py`, `features.py`, `rivals.py` | candidates and what speaks for each |
-| `loglinear.py`, `model.py`, `rescore.py` | from features to probability; a model's answer as one more voice |
+| `loglinear.py`, `model.py`, `choosing.py` | from features to probability, and to the answer |
+| `rescore.py`, `voice.py` | a model's choice among the candidates as one more voice, and what it counts |
 
 Trained by :mod:`jointcoder.learn.terms`. Knows nothing of encounters, of negation or of dates.
 """
@@ -17,15 +19,19 @@ Trained by :mod:`jointcoder.learn.terms`. Knows nothing of encounters, of negati
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from jointcoder.errors import AssetError
 from jointcoder.packs.combiner import Combiner
+from jointcoder.packs.terms.choosing import Choosing
 from jointcoder.packs.terms.loglinear import LogLinear
 from jointcoder.packs.terms.memory import Memory
 from jointcoder.packs.terms.model import Model, Opinion
+from jointcoder.packs.terms.rescore import voices
+from jointcoder.packs.terms.voice import Voice
 from jointcoder.records import Reason
 
 if TYPE_CHECKING:
@@ -51,20 +57,12 @@ class TermChoice:
     logodds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choosing:
-    """Which candidates become the answer: all from ``threshold`` on; where there is none, the best one if it reaches
-    ``least`` (1.01: never)."""
-
-    threshold: float = 0.5
-    least: float = 0.0
-
-
 class Terms:
     """The part as loaded. Safe to share between threads."""
 
-    def __init__(self, model: Model, choosing: Choosing) -> None:
-        self.model, self.choosing = model, choosing
+    def __init__(self, model: Model, choosing: Choosing, voice: Voice | None = None) -> None:
+        self.model, self.choosing, self.voice = model, choosing, voice
+        self.systems = frozenset(standard.system for standard in model.memory.standards)
 
     @classmethod
     def load(cls, folder: Path, info: PackInfo | None = None, lookup: object = None) -> Self:
@@ -84,7 +82,7 @@ class Terms:
             Combiner.from_json(first, folder / "first"),
             Combiner.from_json(final, folder / "final"),
         )
-        return cls(model, choosing)
+        return cls(model, choosing, Voice.load(folder))
 
     def rank(self, term: str, *, k: int = 10) -> list[TermChoice]:
         """The ``k`` most probable standard terms, with reasons; none where nothing of the mention is known."""
@@ -94,7 +92,31 @@ class Terms:
     def normalise(self, mention: str) -> list[TermChoice]:
         """The standard terms that the mention is said to hold, best first."""
         opinion = self.model.opinion(mention)
-        return [self._choice(opinion, at) for at in chosen(opinion, self.choosing)]
+        order = opinion.order()
+        return [self._choice(opinion, order[at]) for at in self.choosing.of([opinion.probability[at] for at in order])]
+
+    def open_question(self, mention: str) -> list[TermChoice]:
+        """The candidates to put to a model, best first; none where no model has been weighed, where the part is sure of
+        the best one, or where there is nothing to choose."""
+        if self.voice is None:
+            return []
+        found = self.rank(mention, k=self.voice.k)
+        return found if len(found) > 1 and found[0].probability < self.voice.sure else []
+
+    def settled(
+        self, choices: Sequence[TermChoice], logprobs: Sequence[float], none: float | None = None
+    ) -> list[TermChoice]:
+        """The terms that the mention holds, after the model's answer to :meth:`open_question`: log-probabilities in
+        the order of ``choices``, and that of "none of these"."""
+        assert self.voice is not None
+        combiner = self.voice.combiner
+        rows = voices([choice.logodds for choice in choices], logprobs, none)
+        ranked = [
+            replace(choice, probability=float(value), reasons=(*combiner.contributions(row), *choice.reasons)[:REASONS])
+            for choice, row, value in zip(choices, rows, combiner.probability(rows), strict=True)
+        ]
+        ranked.sort(key=lambda choice: (-choice.probability, -choice.logodds))
+        return [ranked[at] for at in self.voice.choosing.of([choice.probability for choice in ranked])]
 
     def _choice(self, opinion: Opinion, at: int) -> TermChoice:
         standard = self.model.memory.standards[int(opinion.evidence.terms[at])]
@@ -114,12 +136,3 @@ class Terms:
     def _readable(self, word: str) -> str:
         kind, _, row = word.partition(" ")
         return f"name {self.model.memory.standards[int(row)].name}" if kind == "name" else word
-
-
-def chosen(opinion: Opinion, choosing: Choosing) -> list[int]:
-    """Places of the candidates that form the answer, best first."""
-    order = opinion.order()
-    found = [at for at in order if opinion.probability[at] >= choosing.threshold]
-    if not found and order and opinion.probability[order[0]] >= choosing.least:
-        found = order[:1]
-    return found

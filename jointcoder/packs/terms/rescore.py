@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jointcoder.packs.combiner import Combiner
 from jointcoder.packs.terms.index import Floats
 
 VOICES = ("own", "own_gap", "model", "model_gap", "model_none", "agree", "model_alone")
@@ -44,13 +43,6 @@ def voices(logodds: Sequence[float], logprobs: Sequence[float], none: float | No
             (by_model & ~by_own).astype(np.float64),
         )
     )
-
-
-def rescored(
-    combiner: Combiner, logodds: Sequence[float], logprobs: Sequence[float], none: float | None = None
-) -> Floats:
-    """The probability of each candidate with the model's voice added."""
-    return combiner.probability(voices(logodds, logprobs, none))
 
 
 def _gap(values: Floats) -> Floats:
