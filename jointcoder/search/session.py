@@ -36,10 +36,11 @@ from jointcoder.search.conditions import Budget, Conditions, require_same
 from jointcoder.search.designer import Designer
 from jointcoder.search.finals import Outcome
 from jointcoder.search.lab import Lab
-from jointcoder.search.loop import Roles, Search
+from jointcoder.search.loop import Search
 from jointcoder.search.nodes import NodeMemory
 from jointcoder.search.plan import to_toml
 from jointcoder.search.prompting import Words
+from jointcoder.search.proposing import Roles
 from jointcoder.search.reflector import Reflector
 from jointcoder.search.report import report
 from jointcoder.search.seeds import seeds

@@ -5,7 +5,8 @@
 Numbers are numbering only when they come in order, which is what tells the 2 of "2." from the 2 of "2型" and both
 from "1.5cm"; in Chinese lists one or two may be missing. Delimiters part what is not numbered, full stops too where
 names follow one another (``named.py``); where the language says so, blanks and plus signs part conditions of one item.
-Items that run together with none of these stay one item.
+Items that run together with none of these stay one item. A paragraph below the list that tells what happened is none of
+its items.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from jointcoder.text.named import part_names
+from jointcoder.text.named import part_names, tells
 from jointcoder.text.resources import known_language, toml
 
 Span = tuple[int, int]
@@ -35,6 +36,7 @@ _HAN_BEFORE = re.compile("[\u3400-\u9fff）)】”」?？]\\s*$")
 _SHORT_FORM = re.compile("(?:^|[\u3400-\u9fff\\s.．、）)])[A-Z]{2,5}$")  # DIC, COPD: before a number and Han text
 _LAST_WORD = re.compile(r"([^\W\d_]+)\s*$")
 _SKIPPED = 2  # numbers that a Chinese list may leave out
+_GAP = re.compile(r"\n[ \t\r]*\n\s*")  # between paragraphs
 _BLANKS = re.compile("[ \t\u3000]+")
 _SHORTEST = 2  # characters on either side of a blank or plus sign that parts
 
@@ -49,11 +51,22 @@ def split_items(text: str, lang: str) -> list[Span]:
     breaks = sorted(_breaks(text, data))
     edges = [(0, 0), *breaks, (len(text), len(text))]
     for (_, start), (end, _) in pairwise(edges):
+        end = _told_below(text, start, end, lang)
         for piece in _delimited(text, start, end, data, lang, numbered=start > 0):
             first, last = _bare(text, *piece)
             if first < last:
                 spans.append((first, last))
     return spans
+
+
+def _told_below(text: str, start: int, end: int, lang: str) -> int:
+    """Where the first paragraph below that tells something begins, else ``end``. Below a number or several lines: where
+    each item is a paragraph, one that tells something of a disease still names it."""
+    for gap in _GAP.finditer(text, start, end):
+        above = text[start : gap.start()].strip()
+        if above and (start or "\n" in above) and tells(text, gap.end(), end, lang):
+            return gap.end()
+    return end
 
 
 def _bare(text: str, start: int, end: int) -> Span:

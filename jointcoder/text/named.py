@@ -53,6 +53,18 @@ def part_names(text: str, start: int, end: int, lang: str) -> Iterator[Span]:
     yield from pairwise([*begins, end])
 
 
+def tells(text: str, start: int, end: int, lang: str) -> bool:
+    """Whether the first sentence of ``text[start:end]``, or its first line where that is shorter, tells something
+    instead of naming it. False in languages without such words."""
+    row = _row(lang)
+    if row is None:
+        return False
+    line = text.find("\n", start, end)
+    last = end if line < 0 else line
+    last = next(_stops(text, start, last, lang, row), last)
+    return not row.tells.isdisjoint(word.casefold() for word in _WORD.findall(text[start:last].rstrip(". \t")))
+
+
 def _begins(text: str, start: int, end: int, lang: str, row: _Row) -> list[int]:
     """Where the names of a row begin; only ``start`` where there is none, or less of it than of what follows."""
     sentences = list(pairwise([start, *_stops(text, start, end, lang, row), end]))

@@ -1,6 +1,8 @@
-"""A service to be killed: ``python -m tests.desk.kill_worker STORE BOOK [HOLD]``. It works until its input ends, and says
-a line for every encounter that it handed in. With ``HOLD`` it codes so many, says ``held`` for every one that it takes
-up after them, and keeps those in hand."""
+"""A service to be killed: ``python -m tests.desk.kill_worker STORE BOOK [HOLD]``.
+
+It works until its input ends, and says a line for every encounter that it handed in. With ``HOLD`` it codes so many,
+says ``held`` for every one that it takes up after them, and keeps those in hand.
+"""
 
 from __future__ import annotations
 

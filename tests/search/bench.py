@@ -23,9 +23,10 @@ from jointcoder.search.coder import PlanCoder
 from jointcoder.search.conditions import Budget, Conditions
 from jointcoder.search.designer import Designer
 from jointcoder.search.lab import Lab
-from jointcoder.search.loop import Roles, Search
+from jointcoder.search.loop import Search
 from jointcoder.search.nodes import NodeMemory
 from jointcoder.search.prompting import Words
+from jointcoder.search.proposing import Roles
 from jointcoder.search.reflector import Reflector
 from jointcoder.search.seeds import Seed
 from jointcoder.search.sets import Sets, split

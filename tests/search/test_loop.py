@@ -220,6 +220,7 @@ def killing(archive: Archive, state: str) -> Callable[[], None]:
         number = args[1]
         hit = {
             "compiled": changes.get("status") == "compiled",
+            "failed": changes.get("status") == "failed",
             "scored": changes.get("status") == "scored" and number > 1,
             "done": changes.get("status") == "done" and number > 1,
             "a note": any(part == "search" and one.place == 2 for part, one, _ in results) and number > 1,
@@ -290,6 +291,19 @@ def test_a_search_killed_in_any_state_goes_on_as_if_nothing_had_been(
         k: v for k, v in outcome.items() if k != "selection"
     }
     assert not done_before & set(tried)  # nothing that was finished is done again
+
+
+def test_a_plan_that_fails_after_a_kill_is_told_once_and_an_edit_takes_its_turn(begin: Begin, archive: Archive):
+    meta = Designing(plans=[draft(*LEXICAL, idea="look for I50.9 above all")]).model()
+    given = {"meta": meta, "conditions": Conditions(designs=1.0, patience=50, first=4), "budget": Budget(iterations=1)}
+    mend = killing(archive, "failed")
+    with pytest.raises(KilledError):
+        begin(**given).go()
+    mend()
+    told: list[tuple[int, str]] = []
+    begin(**given, tell=lambda one: told.append((one.number, one.status))).go()
+    assert told == [(2, "failed"), (3, "done")]
+    assert [(one.origin, one.status) for one in candidates(archive)[1:]] == [("design", "failed"), ("mutation", "done")]
 
 
 def test_a_finished_search_goes_on_with_a_larger_budget(begin: Begin, archive: Archive):
