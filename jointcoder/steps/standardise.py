@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jointcoder.codebook.model import Hit
 
 AS_WRITTEN = 0.85  # lookup score from which a term counts as found under its own wording
+SPOTTED = 0.6  # least score for a wording that was only spotted as the book's own: below it means something else
 LOOSER = 0.9  # what a hit under a part of the wording is worth, against one under the whole
 NAMED = (SOURCE, IMPLIED)  # sources whose mentions bear a name of the code book
 OTHER_SEX = {"male": "female", "female": "male"}
@@ -72,6 +73,11 @@ class Term:
     def written(self) -> str:
         """The wording; the name, for what the text tells in other words than names (:mod:`.told`)."""
         return self.name if self.mentions[0].source in NAMED else self.mentions[0].span.quote
+
+    @property
+    def spotted(self) -> bool:
+        """Whether nothing but the book says that this is a term: no list names it, no model."""
+        return all(mention.source == "dictionary" for mention in self.mentions)
 
     def wordings(self, language: str) -> list[tuple[str, str]]:
         """What to look up, each with its language: as written, expanded, and by its translated name."""
@@ -143,7 +149,7 @@ class Standardise(base.Step):
         chosen = yield from choose_entries(terms, tools, state.language, self.options, on, sex=sex_of(state))
         codes = drafts(chosen, tools, state.language, divided=confidence.is_divided(state.sections))
         codes = with_sides(codes, state, tools)
-        lost = sum(choice.hit is None for choice in chosen)
+        lost = sum(choice.hit is None and not choice.term.spotted for choice in chosen)
         flags = (Flag(code="JC601", step=self.name, message=f"{lost} {kind} wordings found no code"),) if lost else ()
         candidates = tuple(
             Candidate(
@@ -248,6 +254,8 @@ def candidates(
                 score = round(hit.score * weight, 4)
                 if hit.code not in best or score > best[hit.code][0].score:
                     best[hit.code] = (hit if weight == 1 else replace(hit, score=score), place)
+    if term.spotted:
+        best = {code: found for code, found in best.items() if found[0].score >= SPOTTED}
     order = sorted(best.values(), key=lambda found: (-found[0].score, found[1], *seek.place(found[0], language)))
     return tuple(told_apart(hit for hit, _ in order if fits(hit, tools, on, sex)))[:k]
 

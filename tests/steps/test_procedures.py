@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jointcoder.codebook.book import CodeBook
@@ -29,9 +31,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> CodeBook:
     return CodeBook.open(folder / "book")
 
 
-def found(book: CodeBook, wording: str) -> list[str]:
+def found(book: CodeBook, wording: str, **told: Any) -> list[str]:
     state = state_of(f"{wording} was done.")
-    state = state.updated(Update({"mentions": (mention(state, wording, kind=Kind.PROCEDURE),)}))
+    state = state.updated(Update({"mentions": (mention(state, wording, kind=Kind.PROCEDURE, **told),)}))
     update = run_step("standardise", state, tools_of(book, PCS), kind="procedure", ask_model=False)
     return [candidate.code for candidate in update.values["procedure_candidates"]]
 
@@ -50,3 +52,9 @@ def test_a_new_technology_is_found_under_its_own_name_alone(book: CodeBook) -> N
     assert found(book, "Transthoracic echocardiography") == []
     named = "Inspection of heart using transthoracic echocardiography, computer-aided guidance"
     assert found(book, named) == ["X2JAX47"]
+
+
+def test_a_wording_that_was_only_spotted_stands_for_nothing_that_is_merely_alike(book: CodeBook) -> None:
+    assert found(book, "Pleural cavity pressure") != []
+    assert found(book, "Pleural cavity pressure", source="dictionary") == []
+    assert found(book, "Percutaneous drainage of right pleural cavity", source="dictionary") != []
