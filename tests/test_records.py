@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jointcoder.errors import CATALOGUE, InputError, JointCoderError
+from jointcoder.parsing import parse_encounter
 from jointcoder.records import (
     AssignedCode,
     CodedRecord,
@@ -22,7 +23,6 @@ from jointcoder.records import (
     System,
     Versions,
     json_schemas,
-    parse_encounter,
 )
 
 texts = st.text(min_size=1, max_size=80).filter(lambda text: text.strip())

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from jointcoder.errors import InputError
-from jointcoder.records import Encounter, System, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import Encounter, System
 
 Row = Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """Encounters in JSON: one object, a list of them, or JSON lines (UTF-8 or what else the decoder knows); an object that
 is a FHIR resource goes to :mod:`jointcoder.exchange.fhir`.
 
-A record is what :func:`jointcoder.records.parse_encounter` reads, and may carry ``codes``. One that does is labelled
+A record is what :func:`jointcoder.parsing.parse_encounter` reads, and may carry ``codes``. One that does is labelled
 data: what else it holds (its source, a remark) is administrative where it is a word or a number, and left aside where
 it is more. Lines stream; a broken one is an error of its own. A list is read whole.
 """
@@ -18,7 +18,8 @@ from jointcoder.exchange.fhir import is_resource, read_resources
 from jointcoder.exchange.incoming import Incoming, Place, failed
 from jointcoder.exchange.rows import Seen
 from jointcoder.exchange.source import Source, torn
-from jointcoder.records import Encounter, Flag, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import Encounter, Flag
 
 _KNOWN = {*Encounter.model_fields, "text", "lang", "sections"}
 

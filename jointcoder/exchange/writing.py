@@ -2,7 +2,7 @@
 
     {"id", "language"?, "text" | "sections" | "documents", "patient"?, "admitted"?, "discharged"?, "fields"?, "codes"?}
 
-What :func:`jointcoder.records.parse_encounter` makes of a line is the encounter again, offset for offset.
+What :func:`jointcoder.parsing.parse_encounter` makes of a line is the encounter again, offset for offset.
 """
 
 from __future__ import annotations

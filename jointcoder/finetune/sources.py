@@ -29,7 +29,8 @@ from jointcoder.codebook.book import CodeBook
 from jointcoder.corpora import load, load_terms, terms
 from jointcoder.corpora.base import GoldCode, GoldSpan, Row, Where, lines
 from jointcoder.errors import name_list
-from jointcoder.records import AssignedCode, CodedRecord, Encounter, Kind, System, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import AssignedCode, CodedRecord, Encounter, Kind, System
 
 BOOK = "book:"
 DECISIONS = ("accept", "reject", "change", "add")

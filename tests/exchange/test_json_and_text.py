@@ -21,7 +21,8 @@ from jointcoder.exchange.incoming import Incoming, Place
 from jointcoder.exchange.pages import ReadDocument
 from jointcoder.exchange.reading import WHOLE_FILES, WholeFile, read
 from jointcoder.exchange.writing import encounter_row, to_row
-from jointcoder.records import Document, Encounter, Flag, Patient, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import Document, Encounter, Flag, Patient
 from tests.exchange.stays import layout, rows_of, stay, workbook
 
 SECRET = "patient Doe"

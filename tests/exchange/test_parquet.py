@@ -25,6 +25,7 @@ from jointcoder.exchange.mapping import ColumnMapping
 from jointcoder.exchange.parquet_coded import parquet_writer, schema
 from jointcoder.exchange.reading import inspect, read
 from jointcoder.exchange.source import Source
+from jointcoder.parsing import parse_encounter
 from jointcoder.records import (
     Assertion,
     AssignedCode,
@@ -40,7 +41,6 @@ from jointcoder.records import (
     System,
     Verdict,
     Versions,
-    parse_encounter,
 )
 
 from ..cli.command import ROOT

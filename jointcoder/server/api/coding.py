@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from jointcoder.errors import InputError, JointCoderError
-from jointcoder.records import CodedRecord, Encounter, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import CodedRecord, Encounter
 from jointcoder.server.api.answers import ok
 from jointcoder.server.api.operations import operation
 from jointcoder.server.api.taken import EncounterIn
