@@ -3,9 +3,9 @@
     {"id": record id, "key": hash of what was asked, "record": CodedRecord}      coding
     {"id": term id,   "key": …,                       "terms": [[name, code]]}   term normalisation
 
-``key`` covers the input and the versions of everything that produced the line: a line is used again only if both
-are the same. Later lines with the same id win. The file quotes the records (evidence), so it is made readable for
-its owner alone. A line that was cut off while it was written is removed before the next is appended.
+``key`` covers the input, the versions of everything that produced the line, and the program's own source: a line is
+used again only if all are the same. Later lines with the same id win. The file quotes the records (evidence), so it is
+made readable for its owner alone. A line that was cut off while it was written is removed before the next is appended.
 """
 
 from __future__ import annotations

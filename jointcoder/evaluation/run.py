@@ -23,6 +23,7 @@ from jointcoder.evaluation.predictions import PredictionsFile, key_of, read_reco
 from jointcoder.evaluation.scored import GoldLike, Key, Scored, normalised, stages, suggestions
 from jointcoder.evaluation.scored import predictions as predicted
 from jointcoder.records import CodedRecord, Encounter, Flag, Versions
+from jointcoder.version import source_digest
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # records done, records in all
@@ -179,7 +180,8 @@ def _coded(
     resume: bool,
 ) -> tuple[dict[str, CodedRecord], int]:
     """Every encounter's record by id, in corpus order, and how many came from the file."""
-    keys = {item.encounter.id: key_of(item.encounter.model_dump(mode="json"), versions, system) for item in chosen}
+    made_by = (versions, source_digest())
+    keys = {item.encounter.id: key_of(item.encounter.model_dump(mode="json"), made_by, system) for item in chosen}
     done: dict[str, CodedRecord] = {}
     with ExitStack() as stack:
         file = stack.enter_context(PredictionsFile(path, resume=resume)) if path else None

@@ -23,6 +23,7 @@ from jointcoder.evaluation.report import Report
 from jointcoder.evaluation.run import Progress, sample
 from jointcoder.evaluation.scored import normalised
 from jointcoder.records import Kind, Versions
+from jointcoder.version import source_digest
 
 Names = Sequence[tuple[str, str]]  # (standard name, code), as many as the mention holds
 Predict = Callable[[Sequence[str]], Sequence[Names]]
@@ -72,7 +73,8 @@ def evaluate_terms(
     """
     chosen = sample(corpus.items, limit, seed)
     stamp = versions.model_dump(mode="json")
-    keys = {item.id: key_of(item.mention, corpus.kind.value, stamp) for item in chosen}
+    made_by = (stamp, source_digest())
+    keys = {item.id: key_of(item.mention, corpus.kind.value, made_by) for item in chosen}
     done: dict[str, list[tuple[str, str]]] = {}
     with ExitStack() as stack:
         file = stack.enter_context(PredictionsFile(predictions, resume=resume)) if predictions else None

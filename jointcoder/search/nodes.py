@@ -26,21 +26,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from jointcoder.llm.base import Choice, Context, Generation
 from jointcoder.records import Flag
 from jointcoder.steps.base import SLOTS, Answers, Ask, Generate, Run, State, Step, Tools, Update
+from jointcoder.version import source_digest
 from jointcoder.workflow.check import Plan
 
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
 FORMAT = 1  # of keys and kept values
-SOURCES = ("steps", "text", "codebook", "llm", "packs", "search.sandbox")  # whose change makes kept results stale
 
 
 class Keeper(Protocol):
@@ -288,23 +284,6 @@ def canonical(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no written form")
-
-
-def source_digest() -> str:
-    """A hash of the source and data that nodes run: kept results of another version are not taken."""
-    digest = hashlib.sha256((files("jointcoder") / "records.py").read_bytes())
-    for name in SOURCES:
-        for file in _files(files(f"jointcoder.{name}")):
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _files(folder: Traversable) -> Iterator[Traversable]:
-    for one in sorted(folder.iterdir(), key=lambda item: item.name):
-        if one.is_dir() and one.name != "__pycache__":
-            yield from _files(one)
-        elif one.is_file():
-            yield one
 
 
 def _written(value: Any) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ORDER = (Assertion.PRESENT, Assertion.POSSIBLE, Assertion.HISTORICAL, Assertion.FAMILY, Assertion.NEGATED)
 DEFINITIVE = "definitive"
+FOUND = 0.9  # lookup score from which a wording is found as it is written
 SHOWN_REASONS = 12  # of each code; the smaller ones say little
 
 
@@ -35,6 +36,7 @@ def draft(mentions: Sequence[Mention], hit: Hit, *, choice: float, divided: bool
     sources = {mention.source for mention in mentions}
     kinds = {section_kind(mention.section) for mention in mentions}
     value = weights["bias"] + weights["lookup"] * hit.score + weights["choice"] * choice
+    value += weights["weak"] * max(0.0, FOUND - hit.score) * ("list" in sources)
     value += weights["repeated"] * math.log2(max(1, len(mentions)))
     value += weights["agreement"] * ({"model", "dictionary"} <= sources)
     value += max((table["source"].get(source, 0.0) for source in sources), default=0.0)

@@ -181,7 +181,9 @@ def test_a_last_line_that_only_lacks_its_end_is_kept(corpus_file: Path, tmp_path
     assert coder.asked == []
 
 
-def test_other_versions_other_text_and_failures_are_coded_again(corpus_file: Path, tmp_path: Path):
+def test_other_versions_other_text_other_source_and_failures_are_coded_again(
+    corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     kept = tmp_path / "kept.jsonl"
     evaluate(load(corpus_file), TableCoder({**GOLD, "d": ModelError("JC305", "failed")}), predictions=kept)
     again = TableCoder(GOLD)
@@ -196,6 +198,11 @@ def test_other_versions_other_text_and_failures_are_coded_again(corpus_file: Pat
     other = TableCoder(GOLD, model="another")
     evaluate(load(corpus_file), other, predictions=kept)
     assert other.asked == ["a", "b", "c", "d"]
+
+    monkeypatch.setattr("jointcoder.evaluation.run.source_digest", lambda: "of a changed program")
+    edited = TableCoder(GOLD)
+    evaluate(load(corpus_file), edited, predictions=kept)
+    assert edited.asked == ["a", "b", "c", "d"]
 
     anew = TableCoder(GOLD)
     evaluate(load(corpus_file), anew, predictions=kept, resume=False)

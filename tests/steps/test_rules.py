@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -124,6 +125,18 @@ def test_two_sources_that_agree_count_more_than_either() -> None:
     both = [mention(0, "x"), mention(5, "x", source="dictionary")]
     agreed = confidence.draft(both, HIT, choice=0.9, divided=False)
     assert agreed > max(confidence.draft([m, m], HIT, choice=0.9, divided=False) for m in both)
+
+
+def test_a_list_is_trusted_and_a_weak_hit_for_its_item_is_not() -> None:
+    listed, told = [mention(0, "x", source="list")], [mention(0, "x")]
+
+    def sure(of: list[Mention], score: float) -> float:
+        return confidence.draft(of, replace(HIT, score=score), choice=0.5, divided=False)
+
+    assert sure(listed, 0.95) > 0.85
+    assert sure(listed, 0.4) < 0.35  # of such codes none in twenty is right
+    assert sure(told, 0.95) > sure(told, 0.4)
+    assert [sure(listed, one / 10) for one in range(11)] == sorted(sure(listed, one / 10) for one in range(11))
 
 
 def test_yes_beyond_the_baseline_raises_and_no_lowers() -> None:
