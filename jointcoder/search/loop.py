@@ -3,10 +3,10 @@
     search = Search(lab, archive, sets, roles, run=…, start=…, seeds=…, conditions=…, budget=…)
     outcome = search.go()                   Outcome(chosen=None or number, workflow=…, …)
 
-Each turn is one candidate, taken through planned → compiled → scored → done, or given up or failed on the way; every
-step of that is written down before the next begins. A run that was killed takes up the candidate it was at, in the
-state it was in, and then goes on. A plan that cannot be made to run is recorded as failed, and a single edit of a good
-plan takes its turn.
+Each turn is one candidate, taken through planned → compiled → scored → done, or given up or failed on the way, or found
+to do what another one does; every step of that is written down before the next begins. A run that was killed takes up
+the candidate it was at, in the state it was in, and then goes on. A plan that cannot be made to run is recorded as
+failed, and a single edit of a good plan takes its turn.
 
 The outcome is decided on the selection set (:mod:`jointcoder.search.choice`): a workflow with a gain that is not luck,
 or the one that was there.
@@ -28,8 +28,8 @@ from jointcoder.search.seeds import Seed
 from jointcoder.search.sets import Sets
 from jointcoder.search.sitting import Sitting
 from jointcoder.search.space import Space
-from jointcoder.search.trying import OutOfBudgetError, Trying
-from jointcoder.search.view import COMPILED, DONE, DROPPED, FAILED, FINAL, PLANNED, SCORED, best, plan_of
+from jointcoder.search.trying import SEARCH, OutOfBudgetError, Trying
+from jointcoder.search.view import COMPILED, DONE, DROPPED, FAILED, FINAL, PLANNED, SAME, SCORED, best, plan_of, twin
 from jointcoder.store.archive import Archive, Candidate, Run
 from jointcoder.workflow.spec import Workflow
 
@@ -159,6 +159,14 @@ class Search:
             if stays or error.code in HOPELESS:
                 raise
             return self.sitting.record(candidate.number, status=FAILED, error_code=error.code, error=error.message)
+        if verdict.status == SCORED and not stays and (same := self._twin(candidate, verdict.score.objective)):
+            return self.sitting.record(
+                candidate.number,
+                status=SAME,
+                rung=verdict.rung,
+                scores=verdict.score.as_dict(),
+                notes={**candidate.notes, "same_as": same},
+            )
         self._seen = {candidate.number: verdict.seen}
         if verdict.status == DROPPED:
             critique = [one.as_dict() for one in self.roles.reflector.counted(verdict.seen.losses)]
@@ -171,6 +179,10 @@ class Search:
             scores=verdict.score.as_dict(),
             critique=critique,
         )
+
+    def _twin(self, candidate: Candidate, objective: float) -> int | None:
+        results = self.sitting.archive.results(self.sitting.run.id, SEARCH)
+        return twin(candidate, objective, self.sitting.candidates(), results)
 
     def _reflect(self, candidate: Candidate) -> Candidate:
         """What went wrong with a candidate that ran on all notes. Of one taken up again its runs are looked at anew."""

@@ -17,7 +17,7 @@ from jointcoder.search import charts
 from jointcoder.search.accounts import accounts
 from jointcoder.search.charts import Point
 from jointcoder.search.trying import SEARCH, SELECTION
-from jointcoder.search.view import DONE, DROPPED, FAILED, best
+from jointcoder.search.view import DONE, DROPPED, FAILED, SAME, best
 from jointcoder.store.archive import Archive, Candidate, Run
 
 TEMPLATE = "report.html"
@@ -80,6 +80,8 @@ def facts(archive: Archive, run: Run) -> dict[str, Any]:
 
 
 def _kind(candidate: Candidate) -> str:
+    if candidate.status == SAME:
+        return DROPPED
     return candidate.status if candidate.status in (DROPPED, FAILED) else candidate.origin
 
 
@@ -115,7 +117,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
         "number": candidate.number,
         "kind": _kind(candidate),
         "origin": candidate.origin,
-        "status": candidate.status,
+        "status": f"same as {candidate.notes['same_as']}" if candidate.status == SAME else candidate.status,
         "name": candidate.name,
         "parent": candidate.parent,
         "edit": candidate.edit,

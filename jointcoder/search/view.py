@@ -1,23 +1,24 @@
 """The archive as the search looks at it: who is best, who came last, what the designer is shown, whose child to make.
 
 Ranked are first those that ran on all notes, by objective, then those that were given up, by the objective on the notes
-they saw; a plan that never ran has no rank. Reads the archive's records only.
+they saw; a plan that never ran has no rank, nor has one that does on every note what another one did, for no less.
+Reads the archive's records only.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jointcoder.search.designer import BEST, RECENT, Record, View
 from jointcoder.search.plan import Plan
 from jointcoder.search.reflector import Finding, said
 from jointcoder.search.score import Score
-from jointcoder.store.archive import Candidate
+from jointcoder.store.archive import Candidate, Result
 
 PLANNED, COMPILED, SCORED = "planned", "compiled", "scored"  # on the way
-DONE, DROPPED, FAILED = "done", "dropped", "failed"
-FINAL = (DONE, DROPPED, FAILED)
+DONE, DROPPED, SAME, FAILED = "done", "dropped", "same", "failed"
+FINAL = (DONE, DROPPED, SAME, FAILED)
 PARENTS = 5  # among so many of the best a parent is drawn, a better one more often
 
 
@@ -67,6 +68,19 @@ def parent(candidates: Sequence[Candidate], random_: random.Random) -> Candidate
     """A plan to edit: one of the best, the n-th with a weight of 1/n."""
     top = ranked(candidates)[:PARENTS]
     return random_.choices(top, [1 / place for place in range(1, len(top) + 1)])[0] if top else None
+
+
+def twin(
+    candidate: Candidate, objective: float, others: Sequence[Candidate], results: Mapping[int, Sequence[Result]]
+) -> int | None:
+    """The number of another one that ran on all notes, counts the same on each of them and is worth no less."""
+    own = [(one.place, one.tp, one.fp, one.fn) for one in results[candidate.number]]
+    for other in others:
+        if other.status != DONE or other.number == candidate.number or other.scores["objective"] < objective:
+            continue
+        if own == [(one.place, one.tp, one.fp, one.fn) for one in results.get(other.number, ())]:
+            return other.number
+    return None
 
 
 def known(candidates: Sequence[Candidate]) -> Callable[[str], int | None]:

@@ -49,7 +49,8 @@ class Run:
 class Candidate:
     """A plan and what became of it.
 
-    ``origin``: seed, design or mutation; ``status``: planned → compiled → scored → done, or dropped or failed;
+    ``origin``: seed, design or mutation; ``status``: planned → compiled → scored → done, or dropped, same (as
+    another on every note) or failed;
     ``parent``: number of the candidate that ``edit`` changed; ``rung``: how far along the growing set of notes it came;
     ``scores``: objective, f1, interval …; ``ledger``: tokens asked and spent; ``notes``: what else the log should know.
     """

@@ -79,7 +79,7 @@ def test_seeds_that_do_not_fit_are_kept_with_the_reason(search: Command, command
     search("--iterations", 0)
     _, out, _ = command("search", "show", "found", "--json")
     seeds = {one["name"]: one for one in json.loads(out)["candidates"]}
-    assert seeds["visit"]["status"] in ("done", "dropped")
+    assert seeds["visit"]["status"] in ("done", "dropped", "same")
     assert (seeds["cot"]["status"], seeds["cot"]["error_code"]) == ("failed", "JC403")
     assert "clh" in seeds  # an expert workflow: plug-and-play
 
