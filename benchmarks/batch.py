@@ -139,7 +139,7 @@ def overhead(folder: Path, chosen: argparse.Namespace) -> dict[str, float]:
     from jointcoder.batch.inputs import Inputs
     from jointcoder.batch.run import Options, Run
     from jointcoder.batch.work import CoderSpec
-    from jointcoder.records import parse_encounter
+    from jointcoder.parsing import parse_encounter
     from jointcoder.settings import Settings
 
     learned = chosen.pack != "none"

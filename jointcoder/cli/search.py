@@ -16,6 +16,7 @@ from jointcoder.errors import InputError, UsageError, name_list
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jointcoder.search.choice import Gain
     from jointcoder.search.finals import Outcome
     from jointcoder.search.session import Session
     from jointcoder.store.archive import Archive, Candidate
@@ -296,21 +297,28 @@ def _show(session: Session, outcome: Outcome) -> None:
         console.print(
             f"nothing better than {start.name} was found ({outcome.why}); {start.name} stays", highlight=False
         )
+        if thrifty := outcome.thriftier:
+            before, after = (outcome.selection[one].tokens for one in (outcome.start, thrifty.number))
+            text = f"plan {thrifty.number} lost nothing on {outcome.selection[thrifty.number].n} notes for {after:.0f} "
+            text += f"tokens a note instead of {before:.0f}: F1 {_difference(thrifty)}"
+            console.print(text, highlight=False, markup=False)
     else:
         won = next(one for one in outcome.gains if one.number == outcome.chosen)
         console.print(
-            f"plan {outcome.chosen} beats {start.name}: F1 {won.difference:+.3f} [{won.low:+.3f}, {won.high:+.3f}] on "
+            f"plan {outcome.chosen} beats {start.name}: F1 {_difference(won)} on "
             f"{outcome.selection[outcome.chosen].n} notes that the search never saw",
             highlight=False,
             markup=False,
         )
         if outcome.test_gain:
-            test = outcome.test_gain
-            text = f"on the test set: {test.difference:+.3f} [{test.low:+.3f}, {test.high:+.3f}]"
-            console.print(text, highlight=False, markup=False)
+            console.print(f"on the test set: {_difference(outcome.test_gain)}", highlight=False, markup=False)
     common.say(f"the workflow is in {session.folder / 'best.toml'}, the report in {session.folder / 'report.html'}")
     if outcome.chosen is not None:
         common.say(f"for use on patients: jointcoder workflow approve {outcome.workflow.hash[:12]} --by NAME")
+
+
+def _difference(gain: Gain) -> str:
+    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def _table(candidates: list[Candidate]) -> None:

@@ -18,6 +18,8 @@ from jointcoder.search.view import DONE, ranked
 from jointcoder.store.archive import Candidate, Result, Run
 from jointcoder.workflow.spec import Workflow
 
+THRIFTY = 0.8  # of the start's tokens a note: what is worth a word
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -34,6 +36,18 @@ class Outcome:
     test: dict[int, Score] = field(default_factory=dict)
     test_gain: Gain | None = None
 
+    @property
+    def thriftier(self) -> Gain | None:
+        """Where the start stays: the finalist that lost nothing on the selection set for the fewest tokens a note, if
+        that is clearly less. Its bounds say how sure "nothing" is."""
+        if self.chosen is not None or self.start not in self.selection:
+            return None
+        tokens = {number: one.tokens for number, one in self.selection.items()}
+        cheap = [
+            one for one in self.gains if one.difference >= 0 and tokens[one.number] <= THRIFTY * tokens[self.start]
+        ]
+        return min(cheap, key=lambda one: (tokens[one.number], one.number), default=None)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "hash": self.workflow.hash,
@@ -44,6 +58,7 @@ class Outcome:
             "selection": {str(number): one.as_dict() for number, one in self.selection.items()},
             "test": {str(number): one.as_dict() for number, one in self.test.items()},
             "test_gain": asdict(self.test_gain) if self.test_gain else None,
+            "thriftier": self.thriftier.as_dict() if self.thriftier else None,
         }
 
 

@@ -59,6 +59,7 @@ def facts(archive: Archive, run: Run) -> dict[str, Any]:
         "leader": leader,
         "gains": run.result.get("gains", ()),
         "selection": run.result.get("selection", {}),
+        "thriftier": run.result.get("thriftier"),
         "test": run.result.get("test", {}),
         "test_gain": run.result.get("test_gain"),
         "notes": run.config.get("notes", {}),

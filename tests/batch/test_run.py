@@ -12,7 +12,8 @@ from jointcoder.batch.conditions import Conditions, conditions_of, identity
 from jointcoder.batch.inputs import Inputs
 from jointcoder.coder import Coder
 from jointcoder.errors import InputError, RunError, UsageError
-from jointcoder.records import CodedRecord, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import CodedRecord
 
 from .batch_coders import SECRET, Opener, text_of
 from .conftest import Process, encounters, failures, results, write

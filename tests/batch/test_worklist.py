@@ -16,7 +16,8 @@ from jointcoder.cli import batch_desk
 from jointcoder.codebook.book import CodeBook
 from jointcoder.desk.coding import conditions_of
 from jointcoder.desk.service import open_desk
-from jointcoder.records import CodedRecord, Encounter, Flag, parse_encounter
+from jointcoder.parsing import parse_encounter
+from jointcoder.records import CodedRecord, Encounter, Flag
 from jointcoder.settings import Settings
 from jointcoder.store.lines import Query, Status
 

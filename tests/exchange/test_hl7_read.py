@@ -15,7 +15,7 @@ from jointcoder.exchange.hl7 import read_files
 from jointcoder.exchange.reading import read
 from jointcoder.exchange.source import Source
 from jointcoder.exchange.writing import to_row
-from jointcoder.records import parse_encounter
+from jointcoder.parsing import parse_encounter
 from jointcoder.text.deid import Deidentifier, Key, Wishes
 from tests.exchange.hl7_messages import (
     NOTE,

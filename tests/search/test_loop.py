@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from jointcoder.codebook.book import CodeBook
 from jointcoder.llm.base import Prompt
 from jointcoder.llm.scripted import Scripted
 from jointcoder.search.accounts import accounts
+from jointcoder.search.choice import Gain
 from jointcoder.search.conditions import Budget, Conditions, require_same
 from jointcoder.search.designer import Shows
 from jointcoder.search.finals import Outcome
+from jointcoder.search.score import Score
 from jointcoder.search.sets import Sets
 from jointcoder.store.archive import Archive, Candidate
 from jointcoder.workflow.spec import Workflow, load_workflow
@@ -22,6 +25,7 @@ from jointcoder.workflow.spec import Workflow, load_workflow
 from . import bench
 from .bench import HELPS, LEXICAL, Designing, draft, wants
 
+SCORE = Score(0.6, 0.6, 0.5, 0.7, 0.6, 0.6, 1.0, 0.0, 0.0, 0.0, 0.0, 10, 0)
 Begin = Callable[..., Any]
 EDITS = Conditions(designs=0.0, offered=20, patience=50, first=4)
 
@@ -65,6 +69,32 @@ def test_where_nothing_is_better_the_start_stays(begin: Begin, small_us: CodeBoo
     outcome: Outcome = begin(sets=split([bench.corpus(tmp_path, rows)]), budget=Budget(iterations=3)).go()
     assert outcome.chosen is None
     assert outcome.workflow.hash == load_workflow("lexical").hash
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gains", "tokens", "expected"),
+    [
+        (None, {2: 0.0, 3: 0.01, 4: 0.0}, {1: 1000, 2: 400, 3: 500, 4: 900}, 2),
+        (None, {2: -0.001, 3: 0.01}, {1: 1000, 2: 400, 3: 500}, 3),  # what loses anything is no thrift
+        (None, {2: 0.0}, {1: 1000, 2: 900}, None),  # a tenth less is not worth a word
+        (2, {2: 0.05}, {1: 1000, 2: 100}, None),  # there is a winner
+        (None, {}, {}, None),
+    ],
+)
+def test_where_the_start_stays_the_cheapest_that_lost_nothing_is_told(
+    chosen: int | None, gains: dict[int, float], tokens: dict[int, float], expected: int | None
+):
+    outcome = Outcome(
+        load_workflow("lexical"),
+        1,
+        chosen,
+        "iterations",
+        tuple(Gain(number, gain, gain - 0.1, gain + 0.1, 0.95) for number, gain in gains.items()),
+        {number: replace(SCORE, tokens=own) for number, own in tokens.items()},
+    )
+    found = outcome.thriftier
+    assert (found.number if found else None) == expected
+    assert (outcome.as_dict()["thriftier"] or {}).get("number") == expected
 
 
 def test_the_test_set_decides_nothing_and_is_reported(begin: Begin, tmp_path: Path):

@@ -136,6 +136,22 @@ def test_pages_of_searches_without_a_winner(archive: Archive, state: str):
     assert "<x>" not in html
 
 
+def test_a_page_without_a_winner_names_the_plan_that_costs_less(archive: Archive):
+    gain = {"number": 2, "difference": 0.0, "low": -0.085, "high": 0.062, "level": 0.95}
+    score = {"f1": 0.625, "compliance": 1.0, "n": 16}
+    selection = {"1": {**score, "tokens": 1954.0}, "2": {**score, "tokens": 391.0}}
+    result = {"chosen": None, "why": "minutes", "gains": [gain], "selection": selection, "thriftier": gain}
+    archive.begin(Run(id="run00001", name="x", result=result))
+    for number, name in ((1, "jointcoder"), (2, "x-2")):
+        archive.add(Candidate(run="run00001", number=number, origin="seed", status="compiled", name=name))
+    verdict = " ".join(page(archive)[1].ids["verdict"].split())
+    assert "jointcoder stays" in verdict
+    assert (
+        "Plan 2 lost nothing on the 16 notes for 391 tokens a note instead of 1954: F1 +0.000 [-0.085, +0.062]"
+        in verdict
+    )
+
+
 def test_runs_on_the_same_notes_stand_beside_each_other(finished: Archive):
     other = finished.run("run00001")
     shows = {"top_k": False, "recent": True}
