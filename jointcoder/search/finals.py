@@ -43,9 +43,7 @@ class Outcome:
         if self.chosen is not None or self.start not in self.selection:
             return None
         tokens = {number: one.tokens for number, one in self.selection.items()}
-        cheap = [
-            one for one in self.gains if one.difference >= 0 and tokens[one.number] <= THRIFTY * tokens[self.start]
-        ]
+        cheap = [one for one in self.gains if one.difference >= 0 and tokens[one.number] < THRIFTY * tokens[self.start]]
         return min(cheap, key=lambda one: (tokens[one.number], one.number), default=None)
 
     def as_dict(self) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def test_where_nothing_is_better_the_start_stays(begin: Begin, small_us: CodeBoo
         (None, {2: 0.0, 3: 0.01, 4: 0.0}, {1: 1000, 2: 400, 3: 500, 4: 900}, 2),
         (None, {2: -0.001, 3: 0.01}, {1: 1000, 2: 400, 3: 500}, 3),  # what loses anything is no thrift
         (None, {2: 0.0}, {1: 1000, 2: 900}, None),  # a tenth less is not worth a word
+        (None, {2: 0.0}, {1: 0, 2: 0}, None),  # nothing is not less than nothing
         (2, {2: 0.05}, {1: 1000, 2: 100}, None),  # there is a winner
         (None, {}, {}, None),
     ],
