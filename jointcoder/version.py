@@ -1,32 +1,3 @@
-"""The program's version, for records and reports; imports nothing of ours, so that every layer may name it."""
-
-from __future__ import annotations
-
-import hashlib
-from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+"""The program's version, for records and reports; imports nothing, so that every layer may name it."""
 
 __version__ = "0.1.0"
-
-# Where what decides a record stands: results kept by another state of these are stale.
-SOURCES = ("steps", "text", "codebook", "llm", "packs", "workflow", "search.sandbox")
-
-
-@cache
-def source_digest() -> str:
-    """A hash of the source and data that make records: within one version they may change, where it is developed."""
-    digest = hashlib.sha256((files("jointcoder") / "records.py").read_bytes())
-    for name in SOURCES:
-        for file in _files(files(f"jointcoder.{name}")):
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _files(folder: Traversable) -> Iterator[Traversable]:
-    for one in sorted(folder.iterdir(), key=lambda item: item.name):
-        if one.is_dir() and one.name != "__pycache__":
-            yield from _files(one)
-        elif one.is_file():
-            yield one

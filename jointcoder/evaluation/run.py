@@ -23,7 +23,7 @@ from jointcoder.evaluation.predictions import PredictionsFile, key_of, read_reco
 from jointcoder.evaluation.scored import GoldLike, Key, Scored, normalised, stages, suggestions
 from jointcoder.evaluation.scored import predictions as predicted
 from jointcoder.records import CodedRecord, Encounter, Flag, Versions
-from jointcoder.version import source_digest
+from jointcoder.source import source_digest
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # records done, records in all

@@ -23,7 +23,7 @@ from jointcoder.evaluation.report import Report
 from jointcoder.evaluation.run import Progress, sample
 from jointcoder.evaluation.scored import normalised
 from jointcoder.records import Kind, Versions
-from jointcoder.version import source_digest
+from jointcoder.source import source_digest
 
 Names = Sequence[tuple[str, str]]  # (standard name, code), as many as the mention holds
 Predict = Callable[[Sequence[str]], Sequence[Names]]

@@ -32,8 +32,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from jointcoder.llm.base import Choice, Context, Generation
 from jointcoder.records import Flag
+from jointcoder.source import source_digest
 from jointcoder.steps.base import SLOTS, Answers, Ask, Generate, Run, State, Step, Tools, Update
-from jointcoder.version import source_digest
 from jointcoder.workflow.check import Plan
 
 FORMAT = 1  # of keys and kept values

@@ -63,8 +63,10 @@ def _told_below(text: str, start: int, end: int, lang: str) -> int:
     """Where the first paragraph below that tells something begins, else ``end``. Below a number or several lines: where
     each item is a paragraph, one that tells something of a disease still names it."""
     for gap in _GAP.finditer(text, start, end):
+        if not tells(text, gap.end(), end, lang):
+            continue
         above = text[start : gap.start()].strip()
-        if above and (start or "\n" in above) and tells(text, gap.end(), end, lang):
+        if above and (start or "\n" in above):
             return gap.end()
     return end
 

@@ -208,19 +208,7 @@ def _columns(address: Address) -> list[dict[str, str]]:
     """The heads of the table: what each sorts by next, and how it is sorted now (for ``aria-sort``)."""
     now = address.first("sort", "priority")
     heads = []
-    for name in (
-        "priority",
-        "id",
-        "status",
-        "age",
-        "language",
-        "characters",
-        "band",
-        "codes",
-        "undecided",
-        "findings",
-        "holder",
-    ):
+    for name in COLUMNS:
         key, large_first = SORTED.get(name, ("", False))
         way = ""
         if key and now.lstrip("-") == key:
